@@ -1,0 +1,224 @@
+"""Put speech and noise together at a chosen signal-to-noise ratio, dry or in a room."""
+
+import math
+
+import torch
+import torchaudio.functional as AF
+from torch import Tensor
+
+from course_utils.audio import validate_waveform
+
+# 24-bit audio ends at -144 dBFS, so nothing recorded on purpose is quieter than this.
+SILENCE_RMS = 1e-8
+MAX_ABS_SNR_DB = 100.0
+CROSSFADE_SAMPLES = 320  # 20 ms at 16 kHz: long enough to hide a seam, short enough to forget
+
+
+def fit_noise(
+    noise: Tensor, num_samples: int, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make a noise recording exactly `num_samples` long.
+
+    A longer recording is cut at a random place. A shorter one is turned into a loop whose seam
+    is hidden by a short equal-power crossfade, entered at a random place.
+
+    Args:
+        noise: Noise of shape (..., time).
+        num_samples: Wanted length in samples, at least 1.
+        generator: Source of the random place; None uses PyTorch's global one.
+
+    Returns:
+        A new tensor of shape (..., num_samples), dtype and device of `noise`.
+
+    Raises:
+        TypeError: If `noise` is not a floating-point tensor or `num_samples` is not an int.
+        ValueError: If `noise` is empty or not finite, or `num_samples` is below 1.
+
+    Notebook: 01
+    """
+    validate_waveform(noise, name="noise")
+    check_num_samples(num_samples)
+    length = noise.shape[-1]
+    if length < num_samples:
+        loop = _seamless_loop(noise)
+        start = _random_below(loop.shape[-1], generator)
+        repeats = math.ceil((start + num_samples) / loop.shape[-1])
+        looped = torch.cat([loop] * repeats, dim=-1)  # (..., at least start + num_samples)
+        return looped[..., start : start + num_samples].clone()
+    start = _random_below(length - num_samples + 1, generator)
+    return noise[..., start : start + num_samples].clone()
+
+
+def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor) -> Tensor:
+    """Add noise to speech at a signal-to-noise ratio measured over the whole clip.
+
+    Formula: noisy = clean + gain * noise, with
+    gain = sqrt(mean(clean**2) / mean(noise**2)) * 10 ** (-snr_db / 20), so that
+    10 * log10(mean(clean**2) / mean((gain * noise)**2)) is exactly snr_db.
+    The channels of one clip share one gain. The result may pass full scale: then scale both
+    members of the pair by one gain (`preprocessing.normalize_pair`).
+
+    Args:
+        clean: Speech of shape (time,), (channel, time) or (batch, channel, time).
+        noise: Noise of the same shape, dtype and device (see `fit_noise`).
+        snr_db: Wanted ratio in dB, from -100 to 100: one number, or a tensor of shape (batch,)
+            with one for each clip of a batch.
+
+    Returns:
+        The noisy speech: shape, dtype and device of `clean`.
+
+    Raises:
+        TypeError: If a waveform is not a floating-point tensor, or the dtypes differ.
+        ValueError: If shapes or devices differ, a clip is silent, or `snr_db` is not usable.
+
+    Source: `torchaudio.functional.add_noise`, which does the arithmetic.
+
+    Notebook: 01
+    """
+    validate_waveform(clean, name="clean")
+    validate_waveform(noise, name="noise")
+    _check_same_kind(clean, noise)
+    # One gain for each clip: its channels stand in one row. Wide floats, so that the energy of
+    # quiet or half-precision clips does not underflow (Apple's GPU has no float64).
+    wide = torch.float32 if clean.device.type == "mps" else torch.float64
+    rows = clean.shape[:-2]  # () for one clip, (batch,) for a batch
+    clean_rows = clean.to(wide).reshape(*rows, -1)  # (..., channel * time)
+    noise_rows = noise.to(wide).reshape(*rows, -1)  # (..., channel * time)
+    _check_not_silent(clean_rows, "clean")
+    _check_not_silent(noise_rows, "noise")
+    snr = _snr_tensor(snr_db, rows).to(clean_rows)
+    noisy = AF.add_noise(clean_rows, noise_rows, snr).reshape(clean.shape).to(clean.dtype)
+    if not bool(torch.isfinite(noisy).all()):
+        raise ValueError(
+            f"snr_db={snr_db} makes the noise too loud for {clean.dtype}; "
+            "ask for a higher snr_db or convert both waveforms to torch.float32."
+        )
+    return noisy
+
+
+def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
+    """Let a dry sound ring in a room, without moving it in time.
+
+    The impulse response is taken from its strongest sample, the direct path, which gets gain 1
+    and delay 0. What comes back is therefore the dry sound itself plus its reflections, and
+    stays aligned with the dry sound: the pair (reverberant, dry) is ready for training.
+
+    Formula: wet[n] = sum over k of h[direct + k] / h[direct] * dry[n - k]; the few samples
+    before the direct path (k < 0) are kept too.
+
+    Args:
+        waveform: Dry sound of shape (..., time).
+        impulse_response: The room, of shape (time,) or (1, time), at the same sample rate.
+
+    Returns:
+        The reverberant sound: shape, dtype and device of `waveform`. The tail past its end is
+        cut off.
+
+    Raises:
+        TypeError: If an argument is not a floating-point tensor.
+        ValueError: If an argument is empty or not finite, or the impulse response is silent or
+            has more than one channel.
+
+    Notebook: 01
+    """
+    validate_waveform(waveform, name="waveform")
+    validate_waveform(impulse_response, name="impulse_response")
+    if impulse_response.numel() != impulse_response.shape[-1]:
+        raise ValueError(
+            f"impulse_response has shape {tuple(impulse_response.shape)}; "
+            "give one channel, for example impulse_response[:1]."
+        )
+    room = impulse_response.detach().reshape(-1).to("cpu", torch.float64)
+    direct = int(room.abs().argmax())
+    if room[direct].abs() < SILENCE_RMS:
+        raise ValueError(
+            f"impulse_response is silent (peak {float(room[direct].abs()):.1g}); "
+            "give a measured or simulated room."
+        )
+    working = torch.float32 if waveform.element_size() < 4 else waveform.dtype
+    room = (room / room[direct]).to(waveform.device, working)
+    dry = waveform.to(working)
+    room = room.reshape((1,) * (dry.dim() - 1) + (-1,))  # as many dimensions as the sound
+    wet = AF.fftconvolve(dry, room)[..., direct : direct + dry.shape[-1]]
+    return wet.to(waveform.dtype).contiguous()
+
+
+def check_num_samples(num_samples: int) -> None:
+    """Refuse a length that is not a whole number of at least one sample.
+
+    Args:
+        num_samples: Length in samples.
+
+    Raises:
+        TypeError: If it is not an int.
+        ValueError: If it is below 1.
+
+    Notebook: 01
+    """
+    if isinstance(num_samples, bool) or not isinstance(num_samples, int):
+        raise TypeError(
+            f"num_samples is {num_samples!r}; give a whole number, such as int(2.5 * sample_rate)."
+        )
+    if num_samples < 1:
+        raise ValueError(f"num_samples is {num_samples}; ask for at least 1 sample.")
+
+
+def _random_below(limit: int, generator: torch.Generator | None) -> int:
+    device = generator.device if generator is not None else "cpu"
+    return int(torch.randint(limit, (1,), generator=generator, device=device))
+
+
+def _seamless_loop(noise: Tensor) -> Tensor:
+    """Fold the end of a recording into its beginning: (..., time) -> (..., time - fade)."""
+    length = noise.shape[-1]
+    fade = min(CROSSFADE_SAMPLES, length // 4)
+    ramp = (torch.arange(fade, device=noise.device) + 0.5) / max(fade, 1) * (math.pi / 2)
+    rise, fall = torch.sin(ramp).to(noise.dtype), torch.cos(ramp).to(noise.dtype)
+    head = noise[..., :fade] * rise + noise[..., length - fade :] * fall
+    return torch.cat([head, noise[..., fade : length - fade]], dim=-1)
+
+
+def _check_same_kind(clean: Tensor, noise: Tensor) -> None:
+    if clean.dtype != noise.dtype:
+        raise TypeError(
+            f"noise is {noise.dtype} but clean is {clean.dtype}; use noise.to(clean.dtype)."
+        )
+    if clean.shape != noise.shape:
+        raise ValueError(
+            f"noise has shape {tuple(noise.shape)} but clean has shape {tuple(clean.shape)}; "
+            "make them equal, for example with fit_noise(noise, clean.shape[-1])."
+        )
+    if clean.device != noise.device:
+        raise ValueError(
+            f"noise is on {noise.device} but clean is on {clean.device}; "
+            "use noise.to(clean.device)."
+        )
+
+
+def _check_not_silent(rows: Tensor, name: str) -> None:
+    rms = float(rows.square().mean(dim=-1).sqrt().min())
+    if rms < SILENCE_RMS:
+        raise ValueError(
+            f"{name} is silent (RMS {rms:.1g}), so no signal-to-noise ratio exists; "
+            "choose another clip or another piece of it."
+        )
+
+
+def _snr_tensor(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
+    """Turn the wanted ratio into one finite number for each clip, or say what is wrong."""
+    try:
+        snr = torch.as_tensor(snr_db).detach()
+        unusable = snr.is_complex() or snr.dtype == torch.bool
+    except (TypeError, ValueError, RuntimeError):
+        unusable = True
+    if unusable:
+        raise TypeError(f"snr_db is {snr_db!r}; give a number in dB, such as 5.0.")
+    if snr.dim() > 0 and snr.shape != rows:
+        raise ValueError(
+            f"snr_db has shape {tuple(snr.shape)} but the waveforms hold {tuple(rows)} clips; "
+            "give one number, or one for each clip of a (batch, channel, time) tensor."
+        )
+    snr = snr.to(torch.float32 if snr.device.type == "mps" else torch.float64)
+    if not bool((snr.abs() <= MAX_ABS_SNR_DB).all()):  # False for NaN too
+        raise ValueError(f"snr_db is {snr_db}; give finite values from -100 to 100 dB.")
+    return snr.expand(rows)
