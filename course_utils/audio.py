@@ -1,0 +1,422 @@
+"""Read, write, check, resample and fold down audio.
+
+Every waveform is a float tensor of shape (..., time) with samples between -1 and 1; files are
+read and written as (channel, time). Files go through soundfile, which reads WAV, FLAC, Ogg and
+MP3 with nothing else installed; `torchaudio.load` needs FFmpeg and TorchCodec since version 2.9.
+"""
+
+import math
+import os
+import struct
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import torch
+import torchaudio.functional
+from torch import Tensor
+
+SAMPLE_RATE = 16_000
+"""Samples per second used by the whole course."""
+
+_SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_FLOAT_SUBTYPES = {"FLOAT": torch.float32, "DOUBLE": torch.float64}
+_SUFFIX_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_MAX_KERNEL_SIZE = 20_000_000
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file says about itself, read without loading the samples.
+
+    Attributes:
+        sample_rate: Samples per second and channel.
+        num_channels: 1 for mono, 2 for stereo.
+        num_frames: Samples in each channel.
+        duration: Seconds, num_frames / sample_rate.
+        subtype: How one sample is stored, for example "PCM_16" or "FLOAT".
+        format: The container, for example "WAV" or "FLAC".
+    """
+
+    sample_rate: int
+    num_channels: int
+    num_frames: int
+    duration: float
+    subtype: str
+    format: str
+
+
+def validate_waveform(waveform: Tensor, *, name: str = "waveform") -> None:
+    """Raise an error in words unless `waveform` is a tensor that holds usable sound.
+
+    Silence and samples beyond full scale pass: both are legal, and the functions that cannot
+    work with them say so themselves.
+
+    Args:
+        waveform: Float tensor (..., time).
+        name: The parameter's name, used in the message.
+
+    Raises:
+        TypeError: Not a tensor, or its samples are not floating-point numbers.
+        ValueError: A tensor without samples or with NaN or infinity in it.
+
+    Notebook: 02
+    """
+    if not isinstance(waveform, Tensor):
+        raise TypeError(
+            f"{name} must be a torch.Tensor, got {type(waveform).__name__}; "
+            "convert it first, for example with torch.as_tensor."
+        )
+    if not waveform.dtype.is_floating_point:
+        raise TypeError(
+            f"{name} must hold floating-point samples, got {waveform.dtype}; "
+            "convert 16-bit integers with waveform.float() / 32768."
+        )
+    if waveform.ndim == 0 or waveform.numel() == 0:
+        raise ValueError(
+            f"{name} must hold at least one sample in a shape (..., time), "
+            f"got shape {tuple(waveform.shape)}; check how it was loaded or cut."
+        )
+    if not bool(torch.isfinite(waveform).all()):
+        num_bad = int((~torch.isfinite(waveform)).sum())
+        raise ValueError(
+            f"{name} must be finite, got {num_bad} samples that are NaN or infinite; "
+            "find the step that made them (often a division by zero on silence)."
+        )
+
+
+def audio_info(path: str | os.PathLike) -> AudioInfo:
+    """Look at an audio file without loading its samples.
+
+    Args:
+        path: A WAV, FLAC, Ogg or MP3 file.
+
+    Returns:
+        The file's rate, channels, frames, duration in seconds, subtype and format.
+
+    Raises:
+        TypeError: `path` is no path.
+        ValueError: The file is missing, a folder, empty, no audio, or cut short.
+
+    Notebook: 02
+    """
+    with _open_audio(path) as file:
+        return AudioInfo(
+            sample_rate=file.samplerate,
+            num_channels=file.channels,
+            num_frames=file.frames,
+            duration=file.frames / file.samplerate,
+            subtype=file.subtype,
+            format=file.format,
+        )
+
+
+def load_audio(
+    path: str | os.PathLike,
+    *,
+    sample_rate: int | None = None,
+    mono: bool = True,
+    offset: float = 0.0,
+    duration: float | None = None,
+) -> tuple[Tensor, int]:
+    """Load an audio file as float32 samples between -1 and 1.
+
+    Integers of b bits are divided by 2**(b - 1), so 16-bit samples by 32768.
+
+    Args:
+        path: A WAV, FLAC, Ogg or MP3 file.
+        sample_rate: Resample to this rate in Hz; None keeps the file's own.
+        mono: Average all channels into one; False keeps them.
+        offset: Seconds to skip at the start.
+        duration: Seconds to read, fewer where the file ends earlier; None reads to the end.
+
+    Returns:
+        The waveform (channel, time), channel = 1 when mono, and its sample rate in Hz.
+
+    Raises:
+        TypeError: A path, rate or time of the wrong type.
+        ValueError: A file that cannot be read whole, a rate or time out of range, NaN inside.
+
+    Notebook: 02
+    """
+    if sample_rate is not None:
+        _validate_rate(sample_rate, "sample_rate")
+    _validate_seconds(offset, "offset", allow_zero=True)
+    if duration is not None:
+        _validate_seconds(duration, "duration", allow_zero=False)
+    with _open_audio(path) as file:
+        file_rate = file.samplerate
+        start = round(offset * file_rate)
+        if start >= file.frames:
+            raise ValueError(
+                f"offset must lie inside the file, got {offset} s for a file of "
+                f"{file.frames / file_rate:.3f} s; choose a smaller one."
+            )
+        num_frames = file.frames - start
+        if duration is not None:
+            num_frames = min(num_frames, max(1, round(duration * file_rate)))
+        samples = _read_frames(file, path, start, num_frames)
+    waveform = torch.from_numpy(samples.T.copy())  # (time, channel) -> (channel, time)
+    validate_waveform(waveform, name=f"the audio in {os.fspath(path)!r}")
+    if mono:
+        waveform = to_mono(waveform)
+    if sample_rate is not None:
+        waveform = resample(waveform, file_rate, sample_rate)
+    return waveform, sample_rate or file_rate
+
+
+def save_audio(
+    path: str | os.PathLike,
+    waveform: Tensor,
+    sample_rate: int,
+    *,
+    subtype: str = "PCM_16",
+    overwrite: bool = False,
+) -> None:
+    """Write a waveform to a WAV or FLAC file, whole or not at all.
+
+    The samples go to a hidden file beside `path` that takes its name only when it is complete.
+    Integer subtypes of b bits store round(sample * 2**(b - 1)), the inverse of `load_audio`.
+
+    Args:
+        path: A file name that ends in .wav or .flac, in a folder that exists.
+        waveform: Float tensor (time,) or (channel, time).
+        sample_rate: Samples per second.
+        subtype: "PCM_16", "PCM_24", "PCM_U8", "PCM_S8", "PCM_32", "FLOAT" or "DOUBLE", as far
+            as the format knows it. Only FLOAT and DOUBLE hold samples beyond full scale.
+        overwrite: Replace a file that is already there.
+
+    Raises:
+        TypeError: Arguments of the wrong type.
+        ValueError: A shape, rate, subtype or path that cannot be written, a file already there,
+            or samples beyond full scale, which the file would cut off.
+
+    Notebook: 02
+    """
+    target = _as_path(path)
+    validate_waveform(waveform)
+    if waveform.ndim > 2:
+        raise ValueError(
+            f"waveform must have shape (time,) or (channel, time), got {tuple(waveform.shape)}; "
+            "save the items of a batch one by one."
+        )
+    _validate_rate(sample_rate, "sample_rate")
+    file_format = _validate_format(target, subtype)
+    if target.is_dir():
+        raise ValueError(f"path must name a file, got the folder {str(target)!r}; add a name.")
+    if not target.parent.is_dir():
+        raise ValueError(
+            f"path must lie in a folder that exists, got {str(target)!r}; "
+            f"make the folder {str(target.parent)!r} first."
+        )
+    if target.exists() and not overwrite:
+        raise ValueError(
+            f"path {str(target)!r} exists already; choose another name or pass overwrite=True."
+        )
+    samples = _encode(waveform, subtype)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        soundfile.write(str(temporary), samples, sample_rate, subtype=subtype, format=file_format)
+        os.replace(temporary, target)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ValueError(
+            f"path {str(target)!r} could not be written ({error}); check the number of "
+            "channels, the sample rate and the free space."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
+    """Change the sample rate, with everything above the lower Nyquist frequency removed first.
+
+    A thin cover over `torchaudio.functional.resample` (a sinc filter with a Hann window,
+    6 zero crossings wide on each side, roll-off 0.99) that checks its input and keeps the dtype.
+
+    Args:
+        waveform: Float tensor (..., time).
+        orig_freq: Its present rate in Hz.
+        new_freq: The rate wanted in Hz.
+
+    Returns:
+        A new tensor (..., ceil(time * new_freq / orig_freq)).
+
+    Raises:
+        TypeError: A rate that is no integer, or a waveform that is no float tensor.
+        ValueError: A rate below 1, a pair of rates with hardly a common divisor, NaN inside.
+
+    Source: https://ccrma.stanford.edu/~jos/resample/
+    Notebook: 02
+    """
+    validate_waveform(waveform)
+    _validate_rate(orig_freq, "orig_freq")
+    _validate_rate(new_freq, "new_freq")
+    if orig_freq == new_freq:
+        return waveform.clone()
+    divisor = math.gcd(orig_freq, new_freq)
+    old, new = orig_freq // divisor, new_freq // divisor
+    # torchaudio keeps one filter for each of `new` output phases: prime rates fill the memory.
+    if new * (old + 13 * max(1.0, old / new)) > _MAX_KERNEL_SIZE:
+        raise ValueError(
+            f"orig_freq and new_freq must share a larger divisor, got {orig_freq} and {new_freq} "
+            f"(divisor {divisor}); choose common rates such as 16000, 22050, 44100 or 48000."
+        )
+    work = waveform if waveform.dtype in (torch.float32, torch.float64) else waveform.float()
+    resampled = torchaudio.functional.resample(work, orig_freq, new_freq)
+    return resampled.to(waveform.dtype)
+
+
+def to_mono(waveform: Tensor) -> Tensor:
+    """Fold all channels into one by averaging them; the channel axis stays, with size 1.
+
+    Args:
+        waveform: Float tensor (..., channel, time).
+
+    Returns:
+        A new tensor (..., 1, time).
+
+    Raises:
+        TypeError: Not a float tensor.
+        ValueError: No channel axis, no samples, NaN inside.
+
+    Notebook: 02
+    """
+    validate_waveform(waveform)
+    if waveform.ndim < 2:
+        raise ValueError(
+            f"waveform must have a channel axis (..., channel, time), got shape "
+            f"{tuple(waveform.shape)}; add one with waveform.unsqueeze(0)."
+        )
+    return waveform.mean(dim=-2, keepdim=True)
+
+
+def _as_path(path: str | os.PathLike) -> Path:
+    """Return `path` as a Path, or say that it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a string or a pathlib.Path, got {type(path).__name__}; "
+            "pass the name of a file."
+        )
+    return Path(path)
+
+
+def _open_audio(path: str | os.PathLike) -> soundfile.SoundFile:
+    """Open a file for reading; every way in which that fails becomes one sentence."""
+    source = _as_path(path)
+    shown = repr(str(source))
+    if source.is_dir():
+        raise ValueError(f"path must name one audio file, got the folder {shown}; pick a file.")
+    if not source.exists():
+        raise ValueError(f"path {shown} does not exist; check the spelling and the folder.")
+    if source.stat().st_size == 0:
+        raise ValueError(f"path {shown} is an empty file of 0 bytes; export or copy it again.")
+    missing = _missing_wav_bytes(source)
+    if missing:
+        raise ValueError(
+            f"path {shown} was cut short ({missing} bytes are missing); copy or export it again."
+        )
+    try:
+        file = soundfile.SoundFile(str(source))
+    except soundfile.LibsndfileError as error:
+        raise ValueError(
+            f"path {shown} holds no audio that soundfile can read ({error.error_string}); "
+            "export it as WAV or FLAC."
+        ) from error
+    if file.frames == 0:
+        file.close()
+        raise ValueError(f"path {shown} holds no samples; record or export it again.")
+    return file
+
+
+def _missing_wav_bytes(source: Path) -> int:
+    """Count the bytes a RIFF/WAV header promises and the file lacks; 0 for other formats.
+
+    The reading library plays what is left of a truncated WAV without a word, and half a clip
+    beside a whole one is no pair. Programs that write to a pipe do not know the length and put
+    a number near 2**31 or 2**32 there: such files are taken as they are.
+    """
+    size = source.stat().st_size
+    with source.open("rb") as file:
+        if file.read(12)[:4] != b"RIFF":
+            return 0
+        while len(header := file.read(8)) == 8:
+            chunk, length = struct.unpack("<4sI", header)
+            if chunk == b"data":
+                unknown = length >= 0x7FFF0000
+                return 0 if unknown else max(0, file.tell() + length - size)
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0
+
+
+def _read_frames(file: soundfile.SoundFile, path, start: int, num_frames: int):
+    """Read (num_frames, channel) float32 samples, or say that the file is cut short."""
+    num_read = 0
+    try:
+        file.seek(start)
+        samples = file.read(num_frames, dtype="float32", always_2d=True)
+        num_read = len(samples)
+    except soundfile.LibsndfileError:
+        samples = None
+    if samples is None or num_read < num_frames:
+        raise ValueError(
+            f"path {os.fspath(path)!r} was cut short or damaged ({num_read} of {num_frames} "
+            "frames could be read); copy or export it again."
+        )
+    return samples
+
+
+def _encode(waveform: Tensor, subtype: str):
+    """Turn (..., time) samples into the (time, channel) array that soundfile writes."""
+    samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1]).T
+    if subtype in _FLOAT_SUBTYPES:
+        return samples.to(_FLOAT_SUBTYPES[subtype]).numpy()
+    peak = float(samples.abs().max())
+    if peak > 1.0:
+        raise ValueError(
+            f"waveform must stay within -1 and 1 for {subtype}, got a peak of {peak:.3f}; "
+            "scale it down, and scale both members of a pair by one gain (normalize_pair)."
+        )
+    # libsndfile would multiply floats by 32767 and divide by 32768 on the way back: a file saved
+    # ten times would fade. So the integers are made here, as the inverse of loading.
+    bits = _SUBTYPE_BITS[subtype]
+    full_scale = 2 ** (bits - 1)
+    integers = torch.round(samples.double() * full_scale).clamp(-full_scale, full_scale - 1)
+    return (integers.long() << (32 - bits)).to(torch.int32).numpy()
+
+
+def _validate_format(target: Path, subtype: str) -> str:
+    """Return the container for a file name, if it can hold the subtype."""
+    file_format = _SUFFIX_FORMATS.get(target.suffix.lower())
+    if file_format is None:
+        raise ValueError(f"path must end in .wav or .flac, got {str(target)!r}; rename it.")
+    known = [
+        each
+        for each in (*_SUBTYPE_BITS, *_FLOAT_SUBTYPES)
+        if soundfile.check_format(file_format, each)
+    ]
+    if subtype not in known:
+        raise ValueError(
+            f"subtype must be one of {', '.join(known)} for {file_format}, got {subtype!r}; "
+            "PCM_16 suits most uses."
+        )
+    return file_format
+
+
+def _validate_rate(rate: int, name: str) -> None:
+    """Raise unless `rate` is a whole number of samples per second that is at least 1."""
+    if isinstance(rate, bool) or not isinstance(rate, int):
+        raise TypeError(
+            f"{name} must be an integer in Hz, got {rate!r}; write 16000, not 16.0 or '16k'."
+        )
+    if rate < 1:
+        raise ValueError(f"{name} must be at least 1 Hz, got {rate}; speech here uses 16000.")
+
+
+def _validate_seconds(value: float, name: str, *, allow_zero: bool) -> None:
+    """Raise unless `value` is a finite number of seconds in range."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, got {value!r}; pass a float.")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
+        bound = "0 or more" if allow_zero else "more than 0"
+        raise ValueError(f"{name} must be {bound} seconds and finite, got {value}; change it.")
