@@ -1,0 +1,422 @@
+"""Scores that compare an estimate with the clean reference, and tables made of them.
+
+Every score is called by keyword, because most of them change when the two sounds are swapped
+and other libraries disagree about the order. Higher is better everywhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pesq as pesq_package
+import pystoi
+import torch
+from torch import Tensor
+
+from course_utils.audio import SAMPLE_RATE, validate_waveform
+
+SCORES = ("pesq", "stoi", "estoi", "si_sdr")
+MAX_DB = 100.0
+"""snr and si_sdr stop at +100 and -100 dB: a perfect estimate scores 100, not infinity."""
+
+_SILENCE_RMS = 1e-8  # -160 dBFS: below anything a 24-bit file can hold
+_MIN_STOI_SECONDS = 0.4
+_MIN_PESQ_SECONDS = 0.25
+# The reference C code keeps room for 50 utterances and writes past the end without a check: a
+# long recording ends the whole Python process. 20 s cannot hold more than 50.
+_MAX_PESQ_SECONDS = 20.0
+
+
+def snr(*, estimate: Tensor, reference: Tensor) -> float | Tensor:
+    """Signal-to-noise ratio in dB: everything that is not exactly the reference counts as noise.
+
+    Formula: 10 * log10(sum(reference**2) / sum((reference - estimate)**2)), held between
+    -100 and 100 dB. The level counts: an estimate that is only quieter loses points.
+
+    Args:
+        estimate: What is judged, (..., time).
+        reference: The clean sound, the same shape.
+
+    Returns:
+        A float for one clip of shape (time,) or (1, time), else a tensor over the leading
+        dimensions (...). In dB; a perfect estimate has 100.
+
+    Raises:
+        TypeError: Not float tensors.
+        ValueError: Empty, not finite, different shapes, or a silent reference.
+
+    Notebook: 06
+    """
+    estimate, reference, finish = _prepare(estimate, reference)
+    _check_sound(reference, "reference")
+    noise = reference - estimate
+    return finish(_ratio_db(_energy(reference), _energy(noise)))
+
+
+def si_sdr(*, estimate: Tensor, reference: Tensor) -> float | Tensor:
+    """Scale-invariant signal-to-distortion ratio in dB: the SNR after the best possible gain.
+
+    Formula, with both means removed: target = (<estimate, reference> / <reference, reference>)
+    * reference; 10 * log10(sum(target**2) / sum((estimate - target)**2)), held between -100 and
+    100 dB. Only the angle between the two sounds counts, so swapping them changes nothing, and
+    turning the sign round changes nothing either.
+
+    Args:
+        estimate: What is judged, (..., time).
+        reference: The clean sound, the same shape.
+
+    Returns:
+        A float for one clip of shape (time,) or (1, time), else a tensor over the leading
+        dimensions (...). In dB; a perfect estimate has 100, a silent one -100.
+
+    Raises:
+        TypeError: Not float tensors.
+        ValueError: Empty, not finite, different shapes, or a reference without any sound.
+
+    Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR - half-baked or well done?", ICASSP 2019.
+    Notebook: 06
+    """
+    estimate, reference, finish = _prepare(estimate, reference)
+    reference = reference - reference.mean(dim=-1, keepdim=True)
+    estimate = estimate - estimate.mean(dim=-1, keepdim=True)
+    _check_sound(reference, "reference")
+    product = (estimate * reference).sum(dim=-1, keepdim=True)
+    target = product / _energy(reference).unsqueeze(-1) * reference  # (..., time)
+    return finish(_ratio_db(_energy(target), _energy(estimate - target)))
+
+
+def stoi(
+    *,
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int = SAMPLE_RATE,
+    extended: bool = False,
+) -> float:
+    """Short-time objective intelligibility: how much of the speech could be understood.
+
+    It compares how the loudness of 15 bands between 150 Hz and 5 kHz rises and falls in pieces
+    of 0.4 s. Frames where the reference is 40 dB below its loudest are left out.
+
+    Args:
+        estimate: What is judged, one clip (time,) or (1, time).
+        reference: The clean sound, the same shape.
+        sample_rate: Samples per second of both, at least 8000.
+        extended: ESTOI, which also notices noise that comes and goes.
+
+    Returns:
+        About 0 (nothing) to 1 (everything).
+
+    Raises:
+        TypeError: Not float tensors, or a rate that is no integer.
+        ValueError: Empty, not finite, different shapes, more than one clip, silence, a rate
+            below 8000 Hz, or less than 0.4 s of speech.
+
+    Source: Taal et al., IEEE TASLP 19(7), 2011; Jensen and Taal, IEEE TASLP 24(11), 2016.
+    Notebook: 06
+    """
+    estimate, reference = _one_clip(estimate, reference)
+    _check_rate(sample_rate)
+    if sample_rate < 8000:
+        raise ValueError(
+            f"sample_rate must be at least 8000 Hz for STOI, got {sample_rate}; "
+            "score recordings that hold the whole range of speech."
+        )
+    _check_sound(reference, "reference")
+    if _frames_of_speech(reference, sample_rate) < 30:
+        raise ValueError(
+            f"reference must hold at least {_MIN_STOI_SECONDS} s of speech for STOI, got a clip "
+            f"of {reference.shape[-1] / sample_rate:.2f} s, pauses included; choose a longer one."
+        )
+    score = pystoi.stoi(reference.numpy(), estimate.numpy(), sample_rate, extended=extended)
+    return float(score)
+
+
+def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE) -> float:
+    """Perceptual evaluation of speech quality: a guess at what listeners would vote.
+
+    Wide band (P.862.2) at 16 kHz, narrow band (P.862.1) at 8 kHz; the two scales differ, so
+    never compare a number of one with a number of the other. Levels are made equal inside.
+
+    Args:
+        estimate: What is judged, one clip (time,) or (1, time).
+        reference: The clean sound, the same shape.
+        sample_rate: 16000 or 8000.
+
+    Returns:
+        About 1.0 (bad) to 4.64 (as good as the reference; 4.55 in narrow band).
+
+    Raises:
+        TypeError: Not float tensors, or a rate that is no integer.
+        ValueError: Empty, not finite, different shapes, more than one clip, another rate,
+            silence, or a clip under 0.25 s or over 20 s.
+
+    Source: ITU-T P.862, P.862.1, P.862.2.
+    Notebook: 06
+    """
+    estimate, reference = _one_clip(estimate, reference)
+    _check_rate(sample_rate)
+    if sample_rate not in (8000, 16000):
+        raise ValueError(
+            f"sample_rate must be 16000 or 8000 for PESQ, got {sample_rate}; "
+            "resample both waveforms first with audio.resample."
+        )
+    seconds = reference.shape[-1] / sample_rate
+    if not _MIN_PESQ_SECONDS < seconds <= _MAX_PESQ_SECONDS:
+        raise ValueError(
+            f"reference must last more than {_MIN_PESQ_SECONDS} s and at most "
+            f"{_MAX_PESQ_SECONDS:.0f} s for PESQ, got {seconds:.2f} s; score it in pieces."
+        )
+    _check_sound(reference, "reference")
+    _check_sound(estimate, "estimate")
+    mode = "wb" if sample_rate == 16000 else "nb"
+    # The package divides both by one common peak; with levels far apart the quieter one would
+    # round to nothing, and PESQ makes the levels equal anyway.
+    reference, estimate = reference / reference.abs().max(), estimate / estimate.abs().max()
+    try:
+        score = pesq_package.pesq(sample_rate, reference.numpy(), estimate.numpy(), mode)
+    except pesq_package.PesqError as error:
+        reason = str(error).strip("b'\". ") or type(error).__name__
+        raise ValueError(
+            f"reference must hold speech that PESQ can find in both sounds, got {seconds:.2f} s "
+            f"in which it reports {reason!r}; choose a clip with speech in it."
+        ) from error
+    return float(score)
+
+
+def evaluate_pair(
+    *,
+    noisy: Tensor,
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int = SAMPLE_RATE,
+    scores: Sequence[str] = SCORES,
+) -> dict[str, float]:
+    """Score one clip before and after denoising.
+
+    Args:
+        noisy: What went into the denoiser, one clip (time,) or (1, time).
+        estimate: What came out, the same shape.
+        reference: The clean sound, the same shape.
+        sample_rate: 16000, or 8000 for narrow-band PESQ.
+        scores: Names out of "pesq", "stoi", "estoi", "si_sdr", "snr".
+
+    Returns:
+        Three keys for each score: input_x (of the noisy clip), x (of the estimate) and
+        x_improvement, their difference.
+
+    Raises:
+        TypeError: As the scores themselves.
+        ValueError: As the scores themselves, or an unknown name in `scores`.
+
+    Notebook: 06
+    """
+    unknown = [name for name in scores if name not in _SCORERS]
+    if unknown:
+        raise ValueError(
+            f"scores must be out of {', '.join(_SCORERS)}, got {unknown[0]!r}; correct the name."
+        )
+    _one_clip(noisy, reference, name="noisy")
+    row = {}
+    for name in scores:
+        before = _SCORERS[name](noisy, reference, sample_rate)
+        after = _SCORERS[name](estimate, reference, sample_rate)
+        row |= {f"input_{name}": before, name: after, f"{name}_improvement": after - before}
+    return row
+
+
+def summarize(
+    rows: Iterable[Mapping],
+    *,
+    by: str | Sequence[str] = (),
+    scores: str | Sequence[str] = SCORES,
+    unit: str | None = None,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    generator: torch.Generator | None = None,
+) -> list[dict]:
+    """Average scores in groups, each mean with a bootstrap interval.
+
+    The interval answers: how far would the mean move had other clips been drawn? The rows of a
+    group are drawn again with replacement `num_resamples` times; the interval holds the middle
+    `confidence` of the means found. Rows that share a noise recording or a sentence are no
+    independent draws: name that key in `unit`, and whole units are drawn instead.
+
+    Args:
+        rows: One mapping for each scored clip.
+        by: Key or keys whose values make the groups; () puts all rows in one group.
+        scores: Key or keys to average.
+        unit: Key of the rows that are drawn together; None draws row by row.
+        confidence: Share of the means inside the interval, between 0 and 1.
+        num_resamples: How often to draw, at least 1.
+        generator: Source of the draws; None uses one with seed 0, so tables repeat exactly.
+
+    Returns:
+        One dict for each group, in order of first appearance: the keys of `by`, n (rows), and
+        for each score x its mean x and the interval x_low, x_high.
+
+    Raises:
+        TypeError: A score that is no number.
+        ValueError: No rows, a missing key, a score that is not finite, options out of range.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    Notebook: 06
+    """
+    by, scores = _as_names(by, "by"), _as_names(scores, "scores")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; try 0.95.")
+    if not isinstance(num_resamples, int) or num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}; try 1000.")
+    rows = list(rows)
+    if not rows:
+        raise ValueError("rows must hold at least one scored clip, got none; score some first.")
+    generator = generator or torch.Generator().manual_seed(0)
+    groups: dict[tuple, list[Mapping]] = {}
+    for index, row in enumerate(rows):
+        _check_row(row, index, [*by, *scores, *([unit] if unit else [])], scores)
+        groups.setdefault(tuple(row[key] for key in by), []).append(row)
+    tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
+    table = []
+    for values, members in groups.items():
+        weights = _bootstrap_weights(members, unit, num_resamples, generator)
+        line = dict(zip(by, values, strict=True)) | {"n": len(members)}
+        for name in scores:
+            column = torch.tensor([float(row[name]) for row in members], dtype=torch.float64)
+            means = weights @ column / weights.sum(dim=1)  # (num_resamples,)
+            low, high = torch.quantile(means, tails).tolist()
+            line |= {name: float(column.mean()), f"{name}_low": low, f"{name}_high": high}
+        table.append(line)
+    return table
+
+
+_SCORERS = {
+    "pesq": lambda e, r, rate: pesq(estimate=e, reference=r, sample_rate=rate),
+    "stoi": lambda e, r, rate: stoi(estimate=e, reference=r, sample_rate=rate),
+    "estoi": lambda e, r, rate: stoi(estimate=e, reference=r, sample_rate=rate, extended=True),
+    "si_sdr": lambda e, r, rate: float(si_sdr(estimate=e, reference=r)),
+    "snr": lambda e, r, rate: float(snr(estimate=e, reference=r)),
+}
+
+
+def _prepare(estimate: Tensor, reference: Tensor):
+    """Check a pair; return both in float64 and a function that shapes the result."""
+    _check_pair(estimate, reference)
+    dtype, device = estimate.dtype, estimate.device
+    single = estimate.ndim == 1 or estimate.shape[:-1] == (1,)
+
+    def finish(values: Tensor) -> float | Tensor:
+        return float(values) if single else values.to(dtype).to(device)
+
+    wide = {"device": "cpu" if device.type == "mps" else device, "dtype": torch.float64}
+    return estimate.to(**wide), reference.to(**wide), finish
+
+
+def _one_clip(
+    estimate: Tensor, reference: Tensor, *, name: str = "estimate"
+) -> tuple[Tensor, Tensor]:
+    """Check a pair of mono clips; return both as (time,) float64 on the CPU."""
+    _check_pair(estimate, reference, name=name)
+    if estimate.numel() != estimate.shape[-1]:
+        raise ValueError(
+            f"{name} must be one mono clip (time,) or (1, time), got shape "
+            f"{tuple(estimate.shape)}; score clips and channels one by one."
+        )
+    return tuple(x.detach().reshape(-1).to("cpu").double() for x in (estimate, reference))
+
+
+def _check_pair(estimate: Tensor, reference: Tensor, *, name: str = "estimate") -> None:
+    """Raise a sentence unless both are usable waveforms of one shape and device."""
+    validate_waveform(estimate, name=name)
+    validate_waveform(reference, name="reference")
+    if estimate.shape != reference.shape:
+        raise ValueError(
+            f"{name} must have the shape of reference, got {tuple(estimate.shape)} and "
+            f"{tuple(reference.shape)}; cut or align them first."
+        )
+    if estimate.device != reference.device:
+        raise ValueError(
+            f"{name} must be on the device of reference, got {estimate.device} and "
+            f"{reference.device}; move one with .to(...)."
+        )
+
+
+def _check_sound(waveform: Tensor, name: str) -> None:
+    """Raise a sentence where any clip of (..., time) is silent."""
+    rms = float(waveform.square().mean(dim=-1).sqrt().min())
+    if rms < _SILENCE_RMS:
+        raise ValueError(
+            f"{name} must not be silent, got an RMS level of {rms:.1g}; there is nothing to "
+            "compare, so leave such clips out."
+        )
+
+
+def _check_rate(sample_rate: int) -> None:
+    """Raise a sentence unless `sample_rate` is an integer."""
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
+        raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; pass 16000.")
+
+
+def _frames_of_speech(reference: Tensor, sample_rate: int) -> int:
+    """Count the frames that STOI keeps: 25.6 ms long, a half apart, within 40 dB of the top."""
+    length = round(0.0256 * sample_rate)
+    if reference.shape[-1] <= length:
+        return 0
+    window = torch.hann_window(length + 2, periodic=False, dtype=reference.dtype)[1:-1]
+    frames = reference.unfold(-1, length, length // 2) * window
+    energy_db = 10 * torch.log10(_energy(frames) + 1e-30)
+    speech = int((energy_db > energy_db.max() - 40).sum())
+    return speech - 1  # pystoi glues the frames together, then frames them again: one is lost
+
+
+def _energy(waveform: Tensor) -> Tensor:
+    """Sum of squares over time: (..., time) -> (...)."""
+    return waveform.square().sum(dim=-1)
+
+
+def _ratio_db(signal: Tensor, noise: Tensor) -> Tensor:
+    """10 * log10(signal / noise) within +-MAX_DB, where 0 / 0 counts as the worst."""
+    smallest = torch.finfo(torch.float64).tiny
+    ratio = 10 * (torch.log10(signal.clamp_min(smallest)) - torch.log10(noise.clamp_min(smallest)))
+    return torch.where(signal > 0, ratio.clamp(-MAX_DB, MAX_DB), -MAX_DB)
+
+
+def _as_names(names: str | Sequence[str], name: str) -> list[str]:
+    """One name or several, as a list."""
+    names = [names] if isinstance(names, str) else list(names)
+    if not names and name == "scores":
+        raise ValueError('scores must name at least one score, got none; try "pesq".')
+    return names
+
+
+def _check_row(row: Mapping, index: int, keys: Sequence[str], scores: Sequence[str]) -> None:
+    """Raise a sentence where a row lacks a key or holds a score that is no finite number."""
+    for key in keys:
+        if key not in row:
+            raise ValueError(
+                f"rows must all have the key {key!r}, got row {index} without it; "
+                f"it has {', '.join(map(str, row))}."
+            )
+    for key in scores:
+        try:
+            finite = np.isfinite(float(row[key]))
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"rows must hold numbers under {key!r}, got {row[key]!r} in row {index}; "
+                "leave that clip out or score it again."
+            ) from None
+        if not finite:
+            raise ValueError(
+                f"rows must hold finite numbers under {key!r}, got {row[key]} in row {index}; "
+                "leave that clip out or score it again."
+            )
+
+
+def _bootstrap_weights(
+    members: Sequence[Mapping], unit: str | None, num_resamples: int, generator: torch.Generator
+) -> Tensor:
+    """How often each row is drawn in each resample: (num_resamples, rows)."""
+    labels = [row[unit] for row in members] if unit else list(range(len(members)))
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    num_units = len(numbers)
+    drawn = torch.randint(num_units, (num_resamples, num_units), generator=generator)
+    counts = torch.zeros(num_resamples, num_units, dtype=torch.float64)
+    counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+    return counts[:, torch.tensor([numbers[label] for label in labels])]
