@@ -1,0 +1,58 @@
+# make lab        set everything up and open the first lesson
+# make test       set everything up and run every test
+# make train      train the denoisers
+# make bench      score them on the test clips
+# make data       build data/ again from its sources
+# make screenshots  take the README's pictures again
+#
+# Another Python:            make lab PYTHON=python3.12
+# PyTorch's CPU build:       make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Any of these without make: see README.md
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
+         --nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+.PHONY: lab test train bench data screenshots
+
+lab: $(VENV)/.ready
+	$(BIN)/python -m course_utils.check_environment
+	$(BIN)/jupyter lab notebooks/01_create_paired_audio_data.ipynb
+
+test: $(VENV)/.ready-to-test
+	$(BIN)/python -m course_utils.check_environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+	rm -rf build/notebooks && mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
+	$(BIN)/python -m pytest $(NBVAL) build/notebooks
+
+train: $(VENV)/.ready
+	$(BIN)/python -m course_utils.train
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m course_utils.evaluate
+
+data: $(VENV)/.ready-to-test
+	$(BIN)/python data/build.py
+
+screenshots: $(VENV)/.ready-to-test
+	$(BIN)/python tests/tools/screenshots.py
+
+# Installed once; again only when a list of packages changes.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no $(PYTHON) here: install Python 3.11, 3.12 or 3.13, or name it: make lab PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "$(PYTHON) is `$(PYTHON) --version`, and the course runs on Python 3.11, 3.12 and 3.13: name one of these, as in: make lab PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install $(shell grep -oE '^(torch|torchaudio)==[0-9.]+' requirements.txt) --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt -e .
+	touch $@
+
+$(VENV)/.ready-to-test: $(VENV)/.ready tests/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	touch $@

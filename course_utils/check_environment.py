@@ -1,0 +1,203 @@
+"""Look over the learner's machine before the first lesson: one line for each need.
+
+Run it with ``python -m course_utils.check_environment``. Every line begins with [OK] or
+[FAIL], and every [FAIL] is followed by what to do about it. The exit code is 1 if anything
+failed. Notebook: 01
+"""
+
+import argparse
+import hashlib
+import importlib
+import io
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+FREE_GIGABYTES = 1.0
+INSTALL = "run: python -m pip install -r requirements.txt -e ."
+CLONE = "run: git checkout -- data (or clone the course again)"
+MANAGER = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
+
+
+class Problem(Exception):
+    """Something a lesson needs is missing: ``Problem(what is wrong, what to do about it)``."""
+
+
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> str:
+    """Is this one of the Pythons that the course is tested on?"""
+    text = "Python " + ".".join(map(str, version))
+    if not OLDEST_PYTHON <= tuple(version[:2]) <= NEWEST_PYTHON:
+        raise Problem(
+            f"this is {text}, and the course runs on Python 3.11, 3.12 and 3.13",
+            "install Python 3.12 from python.org, delete the folder .venv, and start again",
+        )
+    return text
+
+
+def check_package(package: str, *, root: Path = ROOT) -> str:
+    """Can the package be imported, and is it the version that requirements.txt names?"""
+    pins = (root / "requirements.txt").read_text(encoding="utf-8")
+    wanted = re.search(rf"^{package}==([^\s;#]+)", pins, flags=re.MULTILINE).group(1)
+    try:
+        loaded = importlib.import_module(package)
+    except Exception as error:  # a broken shared library raises OSError, not ImportError
+        raise Problem(f"{package} cannot be imported ({error})", INSTALL) from error
+    # "2.14.1+cpu" is 2.14.1, built for machines without a GPU. pesq does not tell its version.
+    found = str(getattr(loaded, "__version__", wanted)).split("+")[0]
+    if found != wanted:
+        raise Problem(f"{package} is {found}, and the course is tested with {wanted}", INSTALL)
+    return f"{package} {found}"
+
+
+def check_torch() -> str:
+    """Is PyTorch there, and what will it compute on?"""
+    text = check_package("torch")
+    torch = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        return f"{text}, computing on the GPU ({torch.cuda.get_device_name()}) or the CPU"
+    return f"{text}, computing on the CPU, which is enough for every lesson"
+
+
+def check_flac() -> str:
+    """Does a short sound survive being written to FLAC and read back?"""
+    text = check_package("soundfile")
+    import numpy as np
+    import soundfile
+
+    written = np.linspace(-0.5, 0.5, 1600)
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, written, 16_000, format="FLAC", subtype="PCM_16")
+        buffer.seek(0)
+        read, sample_rate = soundfile.read(buffer)
+    except Exception as error:
+        raise Problem(f"soundfile cannot handle FLAC files ({error})", INSTALL) from error
+    if sample_rate != 16_000 or len(read) != 1600 or abs(read - written).max() > 2**-15:
+        raise Problem("soundfile read back other samples than it wrote", INSTALL)
+    return f"{text} writes and reads FLAC"
+
+
+def check_data(root: Path = ROOT) -> str:
+    """Is every clip of the manifest there, and the very one that was listed?"""
+    try:
+        from course_utils.corpus import load_manifest
+
+        clips = load_manifest(root / "data")
+        missing = [clip.file for clip in clips if not clip.path.is_file()]
+    except Exception as error:
+        raise Problem(f"the list of clips cannot be read ({error})", CLONE) from error
+    if missing:
+        raise Problem(f"{len(missing)} of {len(clips)} clips are missing: {missing[0]}", CLONE)
+    for clip in clips:
+        if hashlib.sha256(clip.path.read_bytes()).hexdigest() != clip.sha256:
+            raise Problem(f"the clip {clip.file} is damaged", CLONE)
+    return f"{len(clips)} clips, {sum(clip.duration for clip in clips) / 60:.0f} minutes of sound"
+
+
+def check_checkpoint(root: Path = ROOT) -> str:
+    """Can the trained denoiser that comes with the course be loaded?"""
+    files = sorted((root / "data" / "pretrained").glob("*.pt"))
+    if not files:
+        raise Problem("no trained denoiser in data/pretrained", CLONE)
+    try:
+        from course_utils.training import load_checkpoint
+
+        load_checkpoint(files[0])
+    except Exception as error:
+        raise Problem(f"{files[0].name} cannot be loaded ({error})", CLONE) from error
+    return f"trained denoiser {files[0].name}, {files[0].stat().st_size / 1e6:.1f} MB"
+
+
+def check_disk(root: Path = ROOT) -> str:
+    """Is there room for what the lessons write?"""
+    free = shutil.disk_usage(root).free / 1e9
+    if free < FREE_GIGABYTES:
+        remedy = f"make room: the lessons want {FREE_GIGABYTES:.0f} GB"
+        raise Problem(f"only {free:.1f} GB of disk are free", remedy)
+    return f"{free:.0f} GB of disk are free"
+
+
+def check_widgets(prefix: str = sys.prefix) -> str:
+    """Are both halves of the sliders there, Python's and JupyterLab's?"""
+    text = check_package("ipywidgets")
+    if not (Path(prefix) / MANAGER).is_file():
+        raise Problem("JupyterLab lacks its widgets manager, so sliders would not show", INSTALL)
+    return f"{text} and its manager in JupyterLab"
+
+
+def check_output(root: Path = ROOT) -> str:
+    """Can the lessons write their results?"""
+    folder = root / "notebooks" / "output"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return "notebooks/output can be written to"
+    except OSError as error:
+        raise Problem(
+            f"cannot write to notebooks/output ({error.strerror})",
+            "move the course to a folder of your own, such as Documents",
+        ) from error
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "python": check_python,
+    "torch": check_torch,
+    "torchaudio": lambda: check_package("torchaudio"),
+    "soundfile": check_flac,
+    "matplotlib": lambda: check_package("matplotlib"),
+    "stoi": lambda: check_package("pystoi"),
+    "pesq": lambda: check_package("pesq"),
+    "jupyterlab": lambda: check_package("jupyterlab"),
+    "sliders": check_widgets,
+    "data": check_data,
+    "checkpoint": check_checkpoint,
+    "disk": check_disk,
+    "output": check_output,
+}
+
+
+def run_checks(checks: dict[str, Callable[[], str]]) -> int:
+    """Run every check, print a line for each, and go on after a failure.
+
+    Args:
+        checks: Name and function of each check; it returns what it found or raises Problem.
+
+    Returns:
+        How many failed.
+    """
+    num_failed = 0
+    for name, check in checks.items():
+        try:
+            print(f"[OK]   {check()}")
+        except Problem as problem:
+            text, remedy = problem.args
+            num_failed += 1
+            print(f"[FAIL] {name}: {text}\n       What to do: {remedy}")
+    return num_failed
+
+
+def main() -> int:
+    """Print the report.
+
+    Returns:
+        The exit code: 0 if all is well, 1 otherwise.
+    """
+    argparse.ArgumentParser(
+        prog="python -m course_utils.check_environment",
+        description="Look over this machine before the first lesson.",
+    ).parse_args()
+    num_failed = run_checks(CHECKS)
+    if num_failed:
+        print(f"\n{num_failed} of {len(CHECKS)} checks failed. Mend the topmost first.")
+        return 1
+    print("\nEverything is in place. Enjoy the first lesson.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
