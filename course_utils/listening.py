@@ -1,0 +1,208 @@
+"""Players for the notebooks: honest about level, never normalised clip by clip.
+
+IPython's own player turns every clip up to full scale, which hides exactly what a denoiser did.
+The players here leave the level alone; only when a clip goes beyond full scale is the whole row
+turned down, by one gain that the page states. The sound travels inside the page as FLAC.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping
+from numbers import Real
+
+import soundfile
+import torch
+from IPython.display import HTML
+from torch import Tensor
+
+_FULL_SCALE = 32767 / 32768  # the largest sample that 16 bits can hold
+_FADE_SECONDS = 0.01  # a clip cut in mid-word would end in a click
+
+
+def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML:
+    """Show one player for a clip, with its level underneath.
+
+    Args:
+        waveform: Samples, shape ``(time,)`` or ``(channel, time)`` with one or two channels.
+        sample_rate: Samples per second, in Hz.
+        title: Text above the player.
+
+    Returns:
+        The player; it is displayed when it ends a cell.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor or ``sample_rate`` no int.
+        ValueError: If ``waveform`` is empty, not finite, or has more than two channels.
+
+    Notebook: all
+    """
+    clip = _check_clip(waveform, "waveform")
+    _check_sample_rate(sample_rate)
+    return HTML(_row({str(title): clip}, sample_rate))
+
+
+def compare_audio(
+    clips: Mapping[str, Tensor],
+    sample_rate: int,
+    *,
+    removed: tuple[str, str] | None = None,
+    seconds: float | None = 3.0,
+) -> HTML:
+    """Show a row of players at one common gain, each with its level in dBFS underneath.
+
+    Args:
+        clips: Title to samples, each ``(time,)`` or ``(channel, time)``; all of one shape once
+            they are cut to ``seconds``.
+        sample_rate: Samples per second of every clip, in Hz.
+        removed: Titles of two clips, such as ``("noisy", "denoised")``: one more player plays
+            the first minus the second, which is what was taken away.
+        seconds: How much of the beginning of each clip to play; None plays all. Every second
+            adds about 30 kB to the notebook for each player.
+
+    Returns:
+        The row of players; it is displayed when it ends a cell.
+
+    Raises:
+        TypeError: If a clip is no floating-point tensor or ``sample_rate`` no int.
+        ValueError: If there is no clip, one is empty or not finite, the shapes differ, or
+            ``removed`` names a clip that is not there.
+
+    Notebook: all
+    """
+    _check_sample_rate(sample_rate)
+    if not isinstance(clips, Mapping):
+        raise TypeError(f"clips must be a dict, got {type(clips).__name__}; map titles to tensors.")
+    if not clips:
+        raise ValueError(f"clips must hold at least one clip, got {dict(clips)}; add one.")
+    num_samples = _num_samples(seconds, sample_rate)
+    cut = {
+        str(title): _cut(_check_clip(clip, f"clips[{title!r}]"), num_samples, sample_rate)
+        for title, clip in clips.items()
+    }
+    shapes = {title: tuple(clip.shape) for title, clip in cut.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(
+            f"clips must share one shape, got {shapes}; bring them to the same channels and "
+            "length, or shorten seconds."
+        )
+    if removed is not None:
+        before, after = _check_removed(removed, cut)
+        cut[f"removed: {before} minus {after}"] = cut[before] - cut[after]
+    return HTML(_row(cut, sample_rate))
+
+
+def _row(clips: dict[str, Tensor], sample_rate: int) -> str:
+    """Write the HTML of one row; clips are checked and of shape (channel, time)."""
+    loudest = max(float(clip.abs().max()) for clip in clips.values())
+    gain = _FULL_SCALE / loudest if loudest > 1.0 else 1.0
+    many = len(clips) > 1
+    note = "One gain for all: 0.0 dB, played as stored." if many else ""
+    if gain < 1.0:
+        note = (
+            f"{'One gain for all' if many else 'Gain'}: {20 * math.log10(gain):.1f} dB, because "
+            f"{'a clip' if many else 'the clip'} goes beyond full scale (its peak is "
+            f"{20 * math.log10(loudest):+.1f} dBFS)."
+        )
+    players = "".join(_player(title, clip, sample_rate, gain) for title, clip in clips.items())
+    # No colours of our own: text inherits the theme's, borders are half-transparent grey.
+    return (
+        '<div class="audio-row" style="margin:0.3em 0">'
+        '<div style="display:flex;flex-wrap:wrap;gap:0.8em">'
+        + players
+        + "</div>"
+        + (f'<div style="font-size:85%;opacity:0.8;margin-top:0.3em">{note}</div>' if note else "")
+        + "</div>"
+    )
+
+
+def _player(title: str, clip: Tensor, sample_rate: int, gain: float) -> str:
+    """Write the HTML of one player with its title and its level before the gain."""
+    rms = float(clip.double().square().mean().sqrt())
+    level = f"{20 * math.log10(rms):.1f} dBFS" if rms > 0 else "silent"
+    name = html.escape(title)
+    head = f'<div style="font-weight:600;margin-bottom:0.2em">{name}</div>' if title else ""
+    return (
+        '<div style="flex:1 1 220px;max-width:340px;padding:0.5em;'
+        'border:1px solid rgba(128,128,128,0.4);border-radius:6px">'
+        + head
+        + f'<audio controls preload="auto" style="width:100%" aria-label="{name or "player"}" '
+        f'src="data:audio/flac;base64,{_flac(clip * gain, sample_rate)}"></audio>'
+        + f'<div style="font-size:85%;opacity:0.8">level {level}</div></div>'
+    )
+
+
+def _flac(clip: Tensor, sample_rate: int) -> str:
+    """Encode (channel, time) samples within full scale as 16-bit FLAC, in base64."""
+    buffer = io.BytesIO()
+    samples = clip.clamp(-1.0, _FULL_SCALE).T.contiguous().numpy()  # (time, channel)
+    soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _cut(clip: Tensor, num_samples: int | None, sample_rate: int) -> Tensor:
+    """Keep the first samples of a clip and let the cut end fade out."""
+    if num_samples is None or clip.shape[-1] <= num_samples:
+        return clip
+    fade = min(num_samples, max(1, round(_FADE_SECONDS * sample_rate)))
+    ramp = torch.ones(num_samples)
+    ramp[-fade:] = torch.linspace(1.0, 0.0, fade)
+    return clip[:, :num_samples] * ramp
+
+
+def _num_samples(seconds: float | None, sample_rate: int) -> int | None:
+    """Turn seconds into samples, or raise a sentence."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        raise TypeError(f"seconds must be a number or None, got {seconds!r}; try 3.0.")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds must be above 0 and finite, got {seconds}; try 3.0.")
+    return max(1, round(seconds * sample_rate))
+
+
+def _check_clip(clip: Tensor, name: str) -> Tensor:
+    """Return the clip as float32 (channel, time) on the CPU, or raise a sentence."""
+    if not isinstance(clip, Tensor) or not clip.is_floating_point():
+        got = clip.dtype if isinstance(clip, Tensor) else type(clip).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {got}; convert it first.")
+    if clip.dim() not in (1, 2) or (clip.dim() == 2 and clip.shape[0] not in (1, 2)):
+        raise ValueError(
+            f"{name} must have shape (time,) or (channel, time) with at most two channels, got "
+            f"{tuple(clip.shape)}; pick one clip of the batch, or transpose it."
+        )
+    if clip.numel() == 0:
+        raise ValueError(
+            f"{name} must not be empty, got shape {tuple(clip.shape)}; check how it was cut."
+        )
+    if not bool(torch.isfinite(clip).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
+    clip = clip.detach().to("cpu", torch.float32)
+    return clip[None] if clip.dim() == 1 else clip
+
+
+def _check_sample_rate(sample_rate: int) -> None:
+    """Raise a sentence unless the rate is one that a FLAC player understands."""
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
+        raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; try 16000.")
+    if not 1_000 <= sample_rate <= 192_000:
+        raise ValueError(
+            f"sample_rate must lie between 1000 and 192000 Hz, got {sample_rate}; try 16000."
+        )
+
+
+def _check_removed(removed: tuple[str, str], clips: Mapping[str, Tensor]) -> tuple[str, str]:
+    """Return the two titles, or raise a sentence."""
+    if not isinstance(removed, tuple | list) or len(removed) != 2:
+        raise ValueError(
+            f"removed must be a pair of titles, got {removed!r}; try ('noisy', 'denoised')."
+        )
+    for title in removed:
+        if title not in clips:
+            raise ValueError(
+                f"removed must name two of {list(clips)}, got {title!r}; use the titles in clips."
+            )
+    return removed[0], removed[1]

@@ -1,0 +1,337 @@
+"""Figures of the course: fixed colours, fixed ranges, units on every axis.
+
+Every function draws on the Axes it is given (or on a new figure) and returns that Axes; none
+calls ``show()``. Spectrograms share one colour scale, so two pictures can be compared by eye.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from course_utils.features import STFTConfig, decibels, window_tensor
+
+# Okabe and Ito's palette: tellable apart with any kind of colour vision.
+COLORS = {
+    "noisy": "#D55E00",
+    "clean": "#0072B2",
+    "estimate": "#009E73",
+    "noise": "#CC79A7",
+    "other": "#E69F00",
+    "grey": "#666666",
+}
+SPECTROGRAM_MAP = "magma"
+MASK_MAP = "cividis"
+DPI = 80
+_LABEL_SIZE = 11
+_TICK_SIZE = 10
+
+
+def plot_waveform(
+    waveform: Tensor,
+    sample_rate: int,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+    color: str = COLORS["clean"],
+    label: str | None = None,
+) -> Axes:
+    """Draw samples over time.
+
+    Long clips are drawn as their outline (smallest and largest sample of each small stretch),
+    which looks the same and is quick.
+
+    Args:
+        waveform: Samples, shape ``(time,)`` or ``(1, time)``.
+        sample_rate: Samples per second, in Hz.
+        title: Text above the picture.
+        ax: Where to draw; a new figure without it.
+        color: Colour of the line.
+        label: Name of the line in a legend.
+
+    Returns:
+        The Axes with time in seconds and amplitude from -1 to 1 (full scale).
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty, not finite, or holds more than one clip, or
+            ``sample_rate`` is not above 0.
+
+    Notebook: all
+    """
+    samples = _squeeze(waveform, "waveform", 1)
+    if not samples.is_floating_point():
+        raise TypeError(f"waveform must be floating-point, got {samples.dtype}; use load_audio.")
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate must be above 0 Hz, got {sample_rate}; try 16000.")
+    ax = _new_axes(2.4) if ax is None else ax
+    times, values = outline(samples, sample_rate)
+    ax.plot(times, values, color=color, linewidth=0.8, label=label)
+    ax.set_xlim(0, samples.numel() / sample_rate)
+    _label(ax, title, "Time (s)", "Amplitude")
+    return ax
+
+
+def plot_spectrogram(
+    spectrogram: Tensor,
+    config: STFTConfig,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+    vmin: float = -80.0,
+    vmax: float = 0.0,
+    reference: float | Tensor | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Draw a spectrogram in decibels, on a colour scale that does not depend on the clip.
+
+    Args:
+        spectrogram: Complex spectrogram or its magnitude, shape ``(freq, frame)``; leading
+            dimensions of size 1 are fine.
+        config: The settings that made it.
+        title: Text above the picture.
+        ax: Where to draw; a new figure without it.
+        vmin: Level of the darkest colour, in dB.
+        vmax: Level of the brightest colour, in dB.
+        reference: The magnitude of 0 dB. Without it, the peak of a sine at full scale; pass one
+            number (say, the largest magnitude of the noisy clip) to several pictures to compare.
+        colorbar: Whether to draw the scale beside the picture.
+
+    Returns:
+        The Axes with time in seconds and frequency in kHz.
+
+    Raises:
+        ValueError: If the shape does not fit ``config``, or ``vmin`` is not below ``vmax``.
+
+    Notebook: all
+    """
+    picture = _squeeze(spectrogram, "spectrogram", 2)
+    _check_freqs(picture, "spectrogram", config)
+    if not vmin < vmax:
+        raise ValueError(f"vmin must lie below vmax = {vmax} dB, got {vmin}; try -80 and 0.")
+    if reference is None:
+        reference = full_scale_reference(config)
+    levels = decibels(picture.abs(), top_db=1000.0, reference=reference)
+    ax = _new_axes(3.2) if ax is None else ax
+    _image(ax, levels, config, SPECTROGRAM_MAP, vmin, vmax, "Level (dB)" if colorbar else None)
+    _label(ax, title, "Time (s)", "Frequency (kHz)")
+    return ax
+
+
+def plot_mask(
+    mask: Tensor,
+    config: STFTConfig,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Draw a mask: bright bins are kept, dark bins are turned down.
+
+    Args:
+        mask: Factors between 0 and 1, ``(freq, frame)`` or ``(1, freq, frame)``.
+        config: The settings of the spectrogram that it belongs to.
+        title: Text above the picture.
+        ax: Where to draw; a new figure without it.
+        colorbar: Whether to draw the scale beside the picture.
+
+    Returns:
+        The Axes with time in seconds and frequency in kHz.
+
+    Raises:
+        TypeError: If ``mask`` is complex.
+        ValueError: If the shape does not fit ``config``.
+
+    Notebook: 03, 04
+    """
+    picture = _squeeze(mask, "mask", 2)
+    if picture.is_complex():
+        raise TypeError(f"mask must be real, got {picture.dtype}; a spectrogram has its own plot.")
+    _check_freqs(picture, "mask", config)
+    ax = _new_axes(3.2) if ax is None else ax
+    _image(ax, picture, config, MASK_MAP, 0.0, 1.0, "Mask (share kept)" if colorbar else None)
+    _label(ax, title, "Time (s)", "Frequency (kHz)")
+    return ax
+
+
+def plot_training(
+    history: Sequence[Mapping[str, float]],
+    baselines: Mapping[str, float] | None = None,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the losses of a training run, with lines for what is to be beaten.
+
+    Args:
+        history: One entry per epoch with ``epoch``, ``train_loss`` and ``validation_loss``.
+        baselines: Name to loss, such as the loss of doing nothing; each becomes a dashed line.
+        title: Text above the picture.
+        ax: Where to draw; a new figure without it.
+
+    Returns:
+        The Axes with the epoch below and the loss at the side.
+
+    Raises:
+        ValueError: If ``history`` is empty, an entry lacks a key, or a loss is not finite.
+
+    Notebook: 05
+    """
+    if len(history) == 0:
+        raise ValueError(f"history must hold at least one epoch, got {history!r}; train first.")
+    epochs, losses = [], {"train_loss": [], "validation_loss": []}
+    for entry in history:
+        for key in ("epoch", *losses):
+            if key not in entry:
+                raise ValueError(
+                    f"history must have {key!r} in every entry, got {sorted(entry)}; add it."
+                )
+        epochs.append(entry["epoch"])
+        for key, values in losses.items():
+            values.append(_finite(entry[key], f"history[{key!r}]"))
+    for name, value in (baselines or {}).items():
+        _finite(value, f"baselines[{name!r}]")
+    ax = _new_axes(3.6) if ax is None else ax
+    ax.plot(epochs, losses["train_loss"], "o-", color=COLORS["noisy"], label="training")
+    ax.plot(epochs, losses["validation_loss"], "s-", color=COLORS["clean"], label="validation")
+    styles = ["--", ":", "-."]
+    for number, (name, value) in enumerate((baselines or {}).items()):
+        ax.axhline(value, color=COLORS["grey"], linestyle=styles[number % 3], label=name)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    _label(ax, title, "Epoch", "Loss")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=_TICK_SIZE)
+    return ax
+
+
+def full_scale_reference(config: STFTConfig) -> float:
+    """Compute the magnitude that a sine at full scale reaches: half the sum of the window.
+
+    Args:
+        config: The settings of the transform.
+
+    Returns:
+        The magnitude, to be used as the 0 dB of several pictures.
+
+    Notebook: 03
+    """
+    return float(window_tensor(config, dtype=torch.float64).sum()) / 2.0
+
+
+def outline(samples: Tensor, sample_rate: int, *, num_stretches: int = 1200) -> tuple:
+    """Reduce samples to what a picture can show: smallest and largest of each stretch.
+
+    Args:
+        samples: Shape ``(time,)``.
+        sample_rate: Samples per second, in Hz.
+        num_stretches: How many stretches to keep; shorter clips are kept whole.
+
+    Returns:
+        Two NumPy arrays of one length: times in seconds, and values.
+
+    Notebook: all
+    """
+    samples = samples.detach().cpu()
+    if samples.numel() <= 2 * num_stretches:
+        times = torch.arange(samples.numel(), dtype=torch.float64) / sample_rate
+        return times.numpy(), samples.numpy()
+    stretch = math.ceil(samples.numel() / num_stretches)
+    missing = -samples.numel() % stretch
+    rows = torch.cat([samples, samples[-1:].expand(missing)]).view(-1, stretch)
+    values = torch.stack([rows.amin(1), rows.amax(1)], dim=1).flatten()
+    starts = torch.arange(rows.shape[0], dtype=torch.float64)[:, None]
+    times = (starts + torch.tensor([[0.25, 0.75]])) * stretch / sample_rate
+    return times.flatten().clamp(max=samples.numel() / sample_rate).numpy(), values.numpy()
+
+
+def extent(config: STFTConfig, num_frames: int) -> tuple[float, float, float, float]:
+    """Compute the edges of a spectrogram picture: left, right (s), bottom, top (kHz).
+
+    Each bin and frame is drawn around its own frequency and time.
+
+    Args:
+        config: The settings of the transform.
+        num_frames: Number of frames in the picture.
+
+    Returns:
+        What matplotlib's ``imshow(extent=...)`` expects.
+
+    Notebook: 03
+    """
+    first = 0.0 if config.center else config.n_fft / 2
+    left = (first - config.hop_length / 2) / config.sample_rate
+    right = left + num_frames * config.hop_length / config.sample_rate
+    half_bin = config.hz_per_bin / 2000
+    return left, right, -half_bin, (2 * config.n_freqs - 1) * half_bin
+
+
+def _image(ax, picture, config, color_map, vmin, vmax, bar_label) -> None:
+    """Draw a (freq, frame) picture with low frequencies at the bottom."""
+    edges = extent(config, picture.shape[1])
+    image = ax.imshow(
+        picture.detach().cpu().float().numpy(),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=edges,
+        cmap=color_map,
+        vmin=vmin,
+        vmax=vmax,
+    )
+    ax.set_xlim(max(0.0, edges[0]), edges[1])
+    ax.set_ylim(0, config.sample_rate / 2000)
+    if bar_label:
+        bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+        bar.set_label(bar_label, fontsize=_TICK_SIZE)
+        bar.ax.tick_params(labelsize=_TICK_SIZE)
+
+
+def _new_axes(height: float) -> Axes:
+    """Make a figure of the course's width and return its only Axes."""
+    _, ax = plt.subplots(figsize=(9, height), dpi=DPI, layout="constrained")
+    return ax
+
+
+def _label(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Write title and axis labels in sizes that stay readable at 80 dots per inch."""
+    if title:
+        ax.set_title(title, fontsize=_LABEL_SIZE + 1)
+    ax.set_xlabel(xlabel, fontsize=_LABEL_SIZE)
+    ax.set_ylabel(ylabel, fontsize=_LABEL_SIZE)
+    ax.tick_params(labelsize=_TICK_SIZE)
+
+
+def _squeeze(value: Tensor, name: str, num_dims: int) -> Tensor:
+    """Drop leading dimensions of size 1 and check the rest, or raise a sentence."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}; use torch.tensor.")
+    shape = tuple(value.shape)
+    if value.numel() == 0:
+        raise ValueError(f"{name} must not be empty, got shape {shape}; check how it was cut.")
+    if value.dim() < num_dims or math.prod(shape[: value.dim() - num_dims]) != 1:
+        raise ValueError(f"{name} must hold one mono clip, got shape {shape}; pick one, like x[0].")
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
+    return value.detach().reshape(shape[value.dim() - num_dims :])
+
+
+def _check_freqs(picture: Tensor, name: str, config: STFTConfig) -> None:
+    """Raise a sentence when the number of frequency bins is not that of the config."""
+    if picture.shape[0] != config.n_freqs:
+        raise ValueError(
+            f"{name} must have {config.n_freqs} frequency bins (n_fft // 2 + 1), got "
+            f"{picture.shape[0]}; pass the config that made it."
+        )
+
+
+def _finite(value: float, name: str) -> float:
+    """Return the value as a float, or raise a sentence."""
+    value = float(value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}; lower the learning rate.")
+    return value
