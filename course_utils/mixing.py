@@ -7,6 +7,7 @@ import torchaudio.functional as AF
 from torch import Tensor
 
 from course_utils.audio import validate_waveform
+from course_utils.noise import check_num_samples
 
 # 24-bit audio ends at -144 dBFS, so nothing recorded on purpose is quieter than this.
 SILENCE_RMS = 1e-8
@@ -141,26 +142,6 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
     room = room.reshape((1,) * (dry.dim() - 1) + (-1,))  # as many dimensions as the sound
     wet = AF.fftconvolve(dry, room)[..., direct : direct + dry.shape[-1]]
     return wet.to(waveform.dtype).contiguous()
-
-
-def check_num_samples(num_samples: int) -> None:
-    """Refuse a length that is not a whole number of at least one sample.
-
-    Args:
-        num_samples: Length in samples.
-
-    Raises:
-        TypeError: If it is not an int.
-        ValueError: If it is below 1.
-
-    Notebook: 01
-    """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int):
-        raise TypeError(
-            f"num_samples is {num_samples!r}; give a whole number, such as int(2.5 * sample_rate)."
-        )
-    if num_samples < 1:
-        raise ValueError(f"num_samples is {num_samples}; ask for at least 1 sample.")
 
 
 def _random_below(limit: int, generator: torch.Generator | None) -> int:

@@ -1,0 +1,265 @@
+"""Noise made from formulas, and babble made from other voices."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from course_utils.audio import SAMPLE_RATE, validate_waveform
+
+NOISE_RMS = 0.1  # -20 dBFS: loud enough to hear, with room for peaks
+LOWEST_CYCLES_PER_SAMPLE = 20.0 / SAMPLE_RATE  # 20 Hz at 16 kHz: nobody hears what lies below
+MAX_HARMONICS = 20
+KEYS_PER_SECOND = 7.0
+CLICK_SECONDS = 0.06
+
+
+def colored_noise(
+    num_samples: int, *, exponent: float = 0.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make noise whose power falls with frequency as a power law.
+
+    Formula: power(f) ~ 1 / f**exponent above 20 Hz (at 16 kHz), nothing below. Exponent 0 is
+    white (hiss), 1 pink (a waterfall), 2 brown (distant thunder), -1 blue (a leaking valve).
+    White noise is drawn, its spectrum is bent, and it is turned back into sound.
+
+    Args:
+        num_samples: Length in samples, at least 1.
+        exponent: How fast the power falls, from -4 to 4; 1 is 3 dB for each octave.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` is below 1 or `exponent` is not from -4 to 4.
+
+    Notebook: 01
+    """
+    check_num_samples(num_samples)
+    if not -4 <= exponent <= 4:  # False for NaN too
+        raise ValueError(f"exponent is {exponent}; give a number from -4 to 4, such as 1 for pink.")
+    white = _normal(num_samples, generator)  # (time,)
+    if num_samples == 1:
+        return _at_level(white)
+    spectrum = torch.fft.rfft(white)  # (freq,)
+    frequency = torch.fft.rfftfreq(num_samples, dtype=torch.float64, device=white.device)
+    audible = frequency >= min(LOWEST_CYCLES_PER_SAMPLE, float(frequency[1]))
+    audible[0] = False  # no constant offset
+    tilt = torch.where(audible, frequency, 1.0).pow(-exponent / 2)  # amplitude = sqrt(power)
+    return _at_level(torch.fft.irfft(spectrum * tilt * audible, n=num_samples))
+
+
+def mains_hum(
+    num_samples: int,
+    *,
+    frequency: float = 50.0,
+    sample_rate: int = SAMPLE_RATE,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Make the hum of the power line: one low tone and its whole multiples.
+
+    Formula: sum over k of a_k * cos(2 * pi * k * frequency * t + phase_k) for up to 20 multiples
+    below half the sample rate, with a_k about 1 / k and random phases.
+
+    Args:
+        num_samples: Length in samples, at least 1.
+        frequency: The lowest tone in Hz: 50 in most of the world, 60 in the Americas.
+        sample_rate: Samples per second.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` is below 1, or `frequency` is not above 0 and below half of
+            `sample_rate`.
+
+    Notebook: 01
+    """
+    check_num_samples(num_samples)
+    _check_sample_rate(sample_rate)
+    if not 0 < frequency < sample_rate / 2:
+        raise ValueError(
+            f"frequency is {frequency} Hz; give one above 0 and below half the sample rate "
+            f"({sample_rate / 2:g} Hz), such as 50."
+        )
+    highest = min(MAX_HARMONICS, math.ceil(sample_rate / 2 / frequency) - 1)
+    order = torch.arange(1, highest + 1, dtype=torch.float64, device=_device(generator))
+    phase = 2 * math.pi * _uniform(highest, generator)
+    amplitude = (0.5 + _uniform(highest, generator)) / order
+    time = torch.arange(num_samples, dtype=torch.float64, device=order.device) / sample_rate
+    hum = torch.zeros_like(time)
+    for k, a_k, phase_k in zip(order, amplitude, phase, strict=True):
+        hum += a_k * torch.cos(2 * math.pi * k * frequency * time + phase_k)
+    return _at_level(hum)
+
+
+def fan_noise(
+    num_samples: int, *, sample_rate: int = SAMPLE_RATE, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make the noise of a fan: rushing air, and the tone of its blades.
+
+    Formula: noise with power ~ 1 / f**1.5 whose level breathes at the speed of rotation, plus a
+    hum at the rate at which blades pass (five for each turn, 18 to 30 turns a second).
+
+    Args:
+        num_samples: Length in samples, at least 1.
+        sample_rate: Samples per second.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` or `sample_rate` is below its minimum (1 and 1000).
+
+    Notebook: 01
+    """
+    check_num_samples(num_samples)
+    _check_sample_rate(sample_rate)
+    turns, phase = _uniform(2, generator)
+    turns = 18.0 + 12.0 * float(turns)
+    air = colored_noise(num_samples, exponent=1.5, generator=generator)
+    blades = mains_hum(
+        num_samples, frequency=5 * turns, sample_rate=sample_rate, generator=generator
+    )
+    time = torch.arange(num_samples, dtype=torch.float64, device=air.device) / sample_rate
+    breath = 1 + 0.2 * torch.cos(2 * math.pi * (turns * time + phase))
+    return _at_level((breath * air + 0.3 * blades).squeeze(0))
+
+
+def keyboard_clicks(
+    num_samples: int, *, sample_rate: int = SAMPLE_RATE, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make the clatter of typing: short knocks at uneven moments over a faint room tone.
+
+    Formula: about seven strokes a second; each is noise times exp(-t / tau), with its own
+    loudness and tau from 5 to 15 ms.
+
+    Args:
+        num_samples: Length in samples, at least 1.
+        sample_rate: Samples per second.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` or `sample_rate` is below its minimum (1 and 1000).
+
+    Notebook: 01
+    """
+    check_num_samples(num_samples)
+    _check_sample_rate(sample_rate)
+    clicks = 0.01 * _normal(num_samples, generator)  # the room; also keeps one sample from silence
+    length = min(int(CLICK_SECONDS * sample_rate), num_samples)
+    time = torch.arange(length, dtype=torch.float64, device=clicks.device) / sample_rate
+    for _ in range(max(1, round(KEYS_PER_SECOND * num_samples / sample_rate))):
+        where, loudness, tau = _uniform(3, generator).tolist()
+        start = int(where * (num_samples - length + 1))
+        knock = _normal(length, generator) * torch.exp(-time / (0.005 + 0.010 * tau))
+        clicks[start : start + length] += (0.3 + 0.7 * loudness) * knock
+    # Knocks are rare and loud; a soft limit keeps their peaks below full scale.
+    return _at_level(torch.tanh(2 * clicks))
+
+
+def babble(
+    voices: Sequence[Tensor], num_samples: int, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make a crowd out of voices: each at the same level, each entered at a random place.
+
+    Formula: sum over voices of voice[(start + n) mod length] / RMS(voice).
+
+    Args:
+        voices: One or more recordings of one channel, of shape (time,) or (1, time). Take them
+            from the split that the noise is for: a test voice must not speak here in training.
+        num_samples: Length in samples, at least 1; a shorter voice starts again.
+        generator: Source of the random places; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If a voice is not a floating-point tensor or `num_samples` is not an int.
+        ValueError: If there is no voice, a voice is silent, not finite or has more than one
+            channel, or `num_samples` is below 1.
+
+    Notebook: 01
+    """
+    check_num_samples(num_samples)
+    if len(voices) == 0:
+        raise ValueError("voices is empty; give at least one waveform, better four or more.")
+    steps = torch.arange(num_samples)
+    crowd = torch.zeros(num_samples, dtype=torch.float64)
+    for number, voice in enumerate(voices):
+        name = f"voices[{number}]"
+        validate_waveform(voice, name=name)
+        if voice.numel() != voice.shape[-1]:
+            raise ValueError(
+                f"{name} has shape {tuple(voice.shape)}; give one channel, such as voice[:1]."
+            )
+        mono = voice.detach().reshape(-1).to("cpu", torch.float64)
+        rms = float(mono.square().mean().sqrt())
+        if rms < 1e-8:
+            raise ValueError(f"{name} is silent (RMS {rms:.1g}); leave it out.")
+        start = int(float(_uniform(1, generator)) * mono.numel())
+        crowd += mono[(start + steps) % mono.numel()] / rms
+    return _at_level(crowd)
+
+
+def check_num_samples(num_samples: int) -> None:
+    """Refuse a length that is not a whole number of at least one sample.
+
+    Args:
+        num_samples: Length in samples.
+
+    Raises:
+        TypeError: If it is not an int.
+        ValueError: If it is below 1.
+
+    Notebook: 01
+    """
+    if isinstance(num_samples, bool) or not isinstance(num_samples, int):
+        raise TypeError(
+            f"num_samples is {num_samples!r}; give a whole number, such as int(2.5 * sample_rate)."
+        )
+    if num_samples < 1:
+        raise ValueError(f"num_samples is {num_samples}; ask for at least 1 sample.")
+
+
+def _check_sample_rate(sample_rate: int) -> None:
+    if not sample_rate >= 1000:
+        raise ValueError(
+            f"sample_rate is {sample_rate}; give samples per second, 1000 or more, such as 16000."
+        )
+
+
+def _device(generator: torch.Generator | None) -> torch.device:
+    return generator.device if generator is not None else torch.device("cpu")
+
+
+def _normal(num_samples: int, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(
+        num_samples, generator=generator, dtype=torch.float64, device=_device(generator)
+    )
+
+
+def _uniform(size: int, generator: torch.Generator | None) -> Tensor:
+    return torch.rand(size, generator=generator, dtype=torch.float64, device=_device(generator))
+
+
+def _at_level(waveform: Tensor) -> Tensor:
+    """Bring (time,) to RMS 0.1 and to the shape of a mono file, (1, time)."""
+    rms = waveform.square().mean().sqrt()
+    if float(rms) < 1e-12:
+        raise ValueError(
+            f"num_samples is {waveform.numel()}, and the piece of that length is silent; "
+            "ask for a longer one."
+        )
+    return (waveform * (NOISE_RMS / rms)).to(torch.float32).unsqueeze(0)
