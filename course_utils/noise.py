@@ -46,8 +46,7 @@ def colored_noise(
         return _at_level(white)
     spectrum = torch.fft.rfft(white)  # (freq,)
     frequency = torch.fft.rfftfreq(num_samples, dtype=torch.float64, device=white.device)
-    audible = frequency >= min(LOWEST_CYCLES_PER_SAMPLE, float(frequency[1]))
-    audible[0] = False  # no constant offset
+    audible = frequency >= LOWEST_CYCLES_PER_SAMPLE  # so no constant offset either
     tilt = torch.where(audible, frequency, 1.0).pow(-exponent / 2)  # amplitude = sqrt(power)
     return _at_level(torch.fft.irfft(spectrum * tilt * audible, n=num_samples))
 
