@@ -12,8 +12,8 @@ from torch import Tensor
 from course_utils.audio import validate_waveform
 
 _SILENCE_PEAK = 1e-10  # -200 dBFS, below one step of every integer format
-_CLIP_LEVEL = 0.999
-_CLIP_RUN = 3  # samples in a row at the very same extreme value
+_CLIP_RUN = 4  # samples in a row at the very same extreme value
+_CLIP_LEVEL = 0.05  # softer plateaus are the steps of 16-bit numbers
 _OFFSET_LIMIT = 0.01  # of full scale
 _LEVEL_TOLERANCE_DB = 3.0
 _MIN_CORRELATION = 0.25
@@ -287,14 +287,8 @@ def check_pair(
     if problems:
         return problems
     problems = _check_shapes(noisy, clean, noisy_sample_rate, clean_sample_rate)
-    comparable = not problems or all("long" in problem for problem in problems)
-    for name, waveform in (("noisy", noisy), ("clean", clean)):
-        if float(waveform.abs().max()) < _SILENCE_PEAK:
-            problems.append(f"{name} is silent: leave the pair out or find the recording.")
-            comparable = False
-        else:
-            problems += _check_level(waveform, name)
-    if comparable:
+    problems += _check_level(noisy, "noisy") + _check_level(clean, "clean")
+    if noisy_sample_rate == clean_sample_rate and noisy.shape[0] == clean.shape[0]:
         problems += _check_match(noisy, clean, noisy_sample_rate)
     return problems
 
@@ -333,17 +327,19 @@ def _check_shapes(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int
 
 def _check_level(waveform: Tensor, name: str) -> list[str]:
     """Look for clipping and a DC offset in one member."""
-    problems = []
     peak = float(waveform.abs().max())
+    if peak < _SILENCE_PEAK:
+        return [f"{name} is silent: leave the pair out or find the recording."]
+    problems = []
     flat = waveform.abs() >= peak * (1 - 1e-6)
-    runs = flat.unfold(-1, _CLIP_RUN, 1).all(-1) if flat.shape[-1] >= _CLIP_RUN else flat[:0]
+    long_enough = flat.shape[-1] >= _CLIP_RUN
     if peak > 1.0:
         problems.append(
             f"{name} reaches {peak:.2f}, beyond full scale: scale both members by one gain."
         )
-    elif peak >= _CLIP_LEVEL and bool(runs.any()):
+    elif peak > _CLIP_LEVEL and long_enough and bool(flat.unfold(-1, _CLIP_RUN, 1).all(-1).any()):
         problems.append(
-            f"{name} is clipped, {int(flat.sum())} samples sit at full scale: "
+            f"{name} is clipped, {int(flat.sum())} samples lie flat at its peak of {peak:.2f}: "
             "record it again at a lower level."
         )
     offset = float(waveform.mean(-1).abs().max())
@@ -359,7 +355,7 @@ def _check_match(noisy: Tensor, clean: Tensor, sample_rate: int) -> list[str]:
     limit = round(_MAX_CHECKED_DELAY * sample_rate)
     try:
         lags, correlation = _cross_correlation(noisy, clean, limit)
-    except ValueError:  # one member is constant: its offset has been reported
+    except ValueError:  # one member is silent or constant, and that has been reported
         return []
     best = int(correlation.argmax())
     if float(correlation[best]) < _MIN_CORRELATION:
@@ -375,7 +371,7 @@ def _check_match(noisy: Tensor, clean: Tensor, sample_rate: int) -> list[str]:
             "than clean: align them."
         ]
     length = min(noisy.shape[-1], clean.shape[-1])
-    noisy, clean = noisy[..., :length].double(), clean[..., :length].double()
+    noisy, clean = _centred(noisy[..., :length]), _centred(clean[..., :length])
     speech_gain = float((noisy * clean).sum() / clean.square().sum())
     speech_db = 20 * math.log10(speech_gain)
     if abs(speech_db) > _LEVEL_TOLERANCE_DB:
