@@ -1,0 +1,196 @@
+import pytest
+import torch
+
+from course_utils.exercises.feedback import Feedback
+from course_utils.exercises.lesson_02 import (
+    check_int16_to_float,
+    check_masked_mse,
+    check_one_gain,
+)
+from course_utils.preprocessing import normalize_pair
+
+
+def assert_not_yet(feedback, message):
+    assert isinstance(feedback, Feedback)
+    assert not feedback.passed
+    assert message in feedback.message
+
+
+def fails(*_):
+    raise RuntimeError("two\nlines")
+
+
+SHARED_MISTAKES = [
+    (fails, "Your function stopped with RuntimeError: two lines"),
+    (lambda *_: None, "returns nothing"),
+    (3, "Hand over the function itself, not int"),
+]
+
+
+# --- integers to floats --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda samples: samples.float() / 32768,
+        lambda samples: samples.to(torch.float32) * 2**-15,
+        lambda samples: samples / 32768,  # true division of integers gives float32
+    ],
+)
+def test_right_conversions_pass(answer):
+    assert check_int16_to_float(answer).passed
+
+
+def convert_in_place(samples):
+    result = samples.float() / 32768
+    samples.zero_()
+    return result
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda s: s, "whole numbers (torch.int16); call .float()"),
+        (lambda s: s // 32768, "whole numbers"),
+        (lambda s: s.float(), "still reach 32768; full scale should be 1"),
+        (lambda s: s.float() / 32767, "-32768 became -1.000031"),
+        (lambda s: s.float() / 65536, "instead of"),
+        (lambda s: s.float() / s.float().abs().max(), "a whisper comes out as loud as a shout"),
+        (lambda s: s.double() / 32768, "torch.float64"),
+        (lambda s: s.float().mean(0, keepdim=True) / 32768, "shape"),
+        (lambda s: (s.float() / 32768)[..., :-1], "shape"),
+        (lambda s: (s.float() / 32768).clamp(-0.9, 0.9), "instead of"),
+        (lambda s: s.float() / 0, "NaN or infinity"),
+        (lambda s: s.tolist(), "should be a tensor and is list"),
+        (convert_in_place, "were changed"),
+    ],
+)
+def test_wrong_conversions_fail_with_a_sentence(answer, message):
+    assert_not_yet(check_int16_to_float(answer), message)
+
+
+# --- the loss that skips padding -----------------------------------------------------------------
+
+
+def masked_mse(estimate, reference, lengths):
+    positions = torch.arange(estimate.shape[-1])
+    mask = positions < lengths[:, None, None]
+    return (estimate - reference)[mask.expand_as(estimate)].square().mean()
+
+
+def masked_mse_by_loop(estimate, reference, lengths):
+    total = 0.0
+    for item, length in enumerate(lengths):
+        total += (estimate[item, :, :length] - reference[item, :, :length]).square().sum()
+    return float(total / lengths.sum())
+
+
+@pytest.mark.parametrize("answer", [masked_mse, masked_mse_by_loop])
+def test_right_losses_pass(answer):
+    assert check_masked_mse(answer).passed
+
+
+def mask_then_mean(estimate, reference, lengths):
+    mask = torch.arange(estimate.shape[-1]) < lengths[:, None, None]
+    return ((estimate - reference) * mask).square().mean()
+
+
+def mean_of_means(estimate, reference, lengths):
+    parts = zip(estimate, reference, lengths, strict=True)
+    return torch.stack([(e[:, :n] - r[:, :n]).square().mean() for e, r, n in parts]).mean()
+
+
+def mask_by_zeros_in_the_reference(estimate, reference, lengths):
+    return (estimate - reference)[reference != 0].square().mean() + 0.01
+
+
+def in_place(estimate, reference, lengths):
+    estimate.mul_(torch.arange(estimate.shape[-1]) < lengths[:, None, None])
+    return masked_mse(estimate, reference, lengths)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda e, r, n: (e - r).square().mean(), "padding is still counted"),
+        (lambda e, r, n: torch.tensor(0.0), "should be"),
+        (lambda e, r, n: (e - r).square(), "one number and has shape (2, 1, 500)"),
+        (lambda e, r, n: "small", "one number and is str"),
+        (lambda e, r, n: masked_mse(e, r, n) * n.sum(), "divide it by the number of real"),
+        (lambda e, r, n: masked_mse(e, r, n).sqrt(), "should be"),
+        (lambda e, r, n: masked_mse(e, r, n - 10), "should be"),
+        (lambda e, r, n: masked_mse(e, r, n) * float("nan"), "should be"),
+        (mask_then_mean, "still divided by all samples"),
+        (mean_of_means, "average of one mean per clip"),
+        (mask_by_zeros_in_the_reference, "should be"),
+        (in_place, "were changed"),
+    ],
+)
+def test_wrong_losses_fail_with_a_sentence(answer, message):
+    assert_not_yet(check_masked_mse(answer), message)
+
+
+# --- one gain ------------------------------------------------------------------------------------
+
+
+def one_gain(noisy, clean):
+    gain = 0.99 / torch.maximum(noisy.abs().max(), clean.abs().max())
+    return noisy * gain, clean * gain
+
+
+@pytest.mark.parametrize("answer", [one_gain, normalize_pair, lambda n, c: list(one_gain(n, c))])
+def test_right_gains_pass(answer):
+    assert check_one_gain(answer).passed
+
+
+def own_gains(noisy, clean):
+    return 0.99 * noisy / noisy.abs().max(), 0.99 * clean / clean.abs().max()
+
+
+def gain_of_noisy(noisy, clean):
+    gain = 0.99 / noisy.abs().max().clamp_min(1e-9)
+    return noisy * gain, clean * gain
+
+
+def only_if_too_loud(noisy, clean):
+    gain = min(1.0, float(0.99 / max(noisy.abs().max(), clean.abs().max())))
+    return noisy * gain, clean * gain
+
+
+def in_place_gain(noisy, clean):
+    gain = 0.99 / torch.maximum(noisy.abs().max(), clean.abs().max())
+    return noisy.mul_(gain), clean.mul_(gain)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda n, c: (n, c), "peaks at 0.80"),
+        (own_gains, "the same number has to multiply both"),
+        (gain_of_noisy, "louder of the two"),
+        (only_if_too_loud, "peaks at 0.80"),
+        (lambda n, c: one_gain(n, c)[::-1], "changed its form"),
+        (lambda n, c: (n.clamp(-0.5, 0.5), c), "changed its form"),
+        (lambda n, c: (2 * n / n.abs().max(), 2 * c / n.abs().max()), "peaks at 2.00"),
+        (lambda n, c: one_gain(n, c)[0], "Return two tensors"),
+        (lambda n, c: (n[..., :5], c), "scaled noisy has shape (1, 5)"),
+        (lambda n, c: (n, c.double()), "scaled clean is torch.float64"),
+        (lambda n, c: (n / 0, c), "NaN or infinity"),
+        (in_place_gain, "was changed"),
+    ],
+)
+def test_wrong_gains_fail_with_a_sentence(answer, message):
+    assert_not_yet(check_one_gain(answer), message)
+
+
+def test_noisy_alone_sets_the_gain_only_where_it_is_louder():
+    """Half right: an answer that looks at noisy first must fail on a pair with a louder clean."""
+
+    def answer(noisy, clean):
+        return gain_of_noisy(noisy, clean) if noisy.abs().max() > 0 else one_gain(noisy, clean)
+
+    assert_not_yet(check_one_gain(answer), "peaks at 1.98")
