@@ -279,9 +279,7 @@ def test_a_shifted_impulse_is_no_room_at_all(delay, gain):
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    num_samples=st.integers(1, 3000), room_samples=st.integers(1, 900), seed=st.integers(0, 999)
-)
+@given(num_samples=st.integers(1, 3000), room_samples=st.integers(1, 900), seed=st.integers(0, 999))
 def test_against_scipy(num_samples, room_samples, seed):
     dry = sound(1, num_samples, seed=seed, dtype=torch.float64)
     room = sound(room_samples, seed=seed + 1, dtype=torch.float64)
