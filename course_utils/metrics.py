@@ -190,6 +190,39 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
     return float(score)
 
 
+def score_clip(
+    *,
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int = SAMPLE_RATE,
+    scores: Sequence[str] = SCORES,
+) -> dict[str, float]:
+    """Take several scores of one clip.
+
+    Args:
+        estimate: What is judged, one clip (time,) or (1, time).
+        reference: The clean sound, the same shape.
+        sample_rate: 16000, or 8000 for narrow-band PESQ.
+        scores: Names out of "pesq", "stoi", "estoi", "si_sdr", "snr".
+
+    Returns:
+        Name to score.
+
+    Raises:
+        TypeError: As the scores themselves.
+        ValueError: As the scores themselves, or an unknown name in `scores`.
+
+    Notebook: 06
+    """
+    unknown = [name for name in scores if name not in _SCORERS]
+    if unknown:
+        raise ValueError(
+            f"scores must be out of {', '.join(_SCORERS)}, got {unknown[0]!r}; correct the name."
+        )
+    _one_clip(estimate, reference)
+    return {name: _SCORERS[name](estimate, reference, sample_rate) for name in scores}
+
+
 def evaluate_pair(
     *,
     noisy: Tensor,
@@ -217,17 +250,13 @@ def evaluate_pair(
 
     Notebook: 06
     """
-    unknown = [name for name in scores if name not in _SCORERS]
-    if unknown:
-        raise ValueError(
-            f"scores must be out of {', '.join(_SCORERS)}, got {unknown[0]!r}; correct the name."
-        )
     _one_clip(noisy, reference, name="noisy")
+    options = {"reference": reference, "sample_rate": sample_rate, "scores": scores}
+    before, after = (score_clip(estimate=x, **options) for x in (noisy, estimate))
     row = {}
     for name in scores:
-        before = _SCORERS[name](noisy, reference, sample_rate)
-        after = _SCORERS[name](estimate, reference, sample_rate)
-        row |= {f"input_{name}": before, name: after, f"{name}_improvement": after - before}
+        row[f"input_{name}"], row[name] = before[name], after[name]
+        row[f"{name}_improvement"] = after[name] - before[name]
     return row
 
 

@@ -1,0 +1,179 @@
+"""Denoising without learning: do nothing, spectral subtraction, Wiener filter.
+
+Each is called like a trained denoiser: a waveform in, a waveform of the same shape out. They
+know nothing of speech except that it comes and goes, while they expect noise to stay. What a
+network is worth is what it gains over them.
+"""
+
+import torch
+from torch import Tensor
+
+from course_utils.audio import validate_waveform
+from course_utils.features import STFTConfig, istft, stft
+
+_TINY = 1e-12  # power relative to a full-scale bin: far below any recorded noise
+_DEFAULT_CONFIG = STFTConfig()
+
+
+def do_nothing(noisy: Tensor, config: STFTConfig = _DEFAULT_CONFIG) -> Tensor:
+    """Give the input back: the first thing that every denoiser has to beat.
+
+    Args:
+        noisy: Float tensor (..., time).
+        config: Not used; here so that all baselines are called alike.
+
+    Returns:
+        A copy of `noisy`.
+
+    Raises:
+        TypeError: Not a float tensor.
+        ValueError: No samples, NaN or infinity.
+
+    Notebook: 04
+    """
+    validate_waveform(noisy, name="noisy")
+    return noisy.clone()
+
+
+def spectral_subtraction(
+    noisy: Tensor,
+    config: STFTConfig = _DEFAULT_CONFIG,
+    *,
+    quiet_share: float = 0.2,
+    over_subtraction: float = 1.5,
+    floor_db: float = -15.0,
+) -> Tensor:
+    """Subtract the average spectrum of the quietest frames from every frame.
+
+    The noise magnitude N(freq) is the mean over the quietest frames of the clip. Each bin is
+    multiplied by gain = max(1 - over_subtraction * N / |Y|, floor). The noise phase stays, and
+    bins that by chance stick out of the noise survive alone: that is the tinkling known as
+    musical noise, which over-subtraction and the floor make bearable.
+
+    Args:
+        noisy: Float tensor (..., time).
+        config: Settings of the STFT.
+        quiet_share: Share of the frames taken for noise alone, above 0 and up to 1.
+        over_subtraction: How many times the noise is subtracted, at least 0; 0 changes nothing.
+        floor_db: Lowest gain in dB, at most 0; some noise left hides the tinkling.
+
+    Returns:
+        The estimate, same shape, dtype and device. Scaling the input scales it alike.
+
+    Raises:
+        TypeError: Not a float tensor.
+        ValueError: No samples, NaN or infinity, options out of range.
+
+    Source: Boll, IEEE Trans. ASSP 27(2), 1979; Berouti, Schwartz, Makhoul, ICASSP 1979.
+    Notebook: 04
+    """
+    if not 0 < quiet_share <= 1:
+        raise ValueError(f"quiet_share must lie above 0 and up to 1, got {quiet_share}; try 0.2.")
+    if over_subtraction < 0:
+        raise ValueError(f"over_subtraction must be at least 0, got {over_subtraction}; try 1.5.")
+    floor = _linear_gain(floor_db, "floor_db")
+
+    def gain(power: Tensor) -> Tensor:
+        magnitude = power.sqrt()  # (clip, freq, frame)
+        noise = _quiet_mean(magnitude, power, quiet_share)
+        return (1 - over_subtraction * noise / magnitude.clamp_min(_TINY)).clamp_min(floor)
+
+    return _filter(noisy, config, gain)
+
+
+def wiener_filter(
+    noisy: Tensor,
+    config: STFTConfig = _DEFAULT_CONFIG,
+    *,
+    smoothing: float = 0.98,
+    floor_db: float = -18.0,
+) -> Tensor:
+    """Keep of every bin the share that is speech, with the noise followed through time.
+
+    For each frame, (1) the noise power is updated where speech is unlikely; (2) the ratio of
+    speech to noise, xi, mixes what the last frame gave with what this one shows ("decision
+    directed"), which calms the gain and so prevents musical noise; (3) gain = xi / (1 + xi).
+
+    Args:
+        noisy: Float tensor (..., time).
+        config: Settings of the STFT.
+        smoothing: Weight of the last frame in xi, from 0 to below 1.
+        floor_db: Lowest gain in dB, at most 0.
+
+    Returns:
+        The estimate, same shape, dtype and device. Scaling the input scales it alike.
+
+    Raises:
+        TypeError: Not a float tensor.
+        ValueError: No samples, NaN or infinity, options out of range.
+
+    Source: Ephraim and Malah, IEEE Trans. ASSP 32(6), 1984 (decision-directed ratio); Gerkmann
+        and Hendriks, IEEE TASLP 20(4), 2012 (noise power from speech presence).
+    Notebook: 04
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must lie from 0 to below 1, got {smoothing}; try 0.98.")
+    floor = _linear_gain(floor_db, "floor_db")
+
+    def gain(power: Tensor) -> Tensor:
+        noise = _track_noise(power)  # (clip, freq, frame)
+        excess = power / noise
+        gains, kept = [], torch.ones_like(excess[..., 0])
+        for ratio in excess.unbind(dim=-1):  # (clip, freq)
+            xi = smoothing * kept + (1 - smoothing) * (ratio - 1).clamp_min(0)
+            gains.append((xi / (1 + xi)).clamp_min(floor))
+            kept = gains[-1].square() * ratio
+        return torch.stack(gains, dim=-1)
+
+    return _filter(noisy, config, gain)
+
+
+def _filter(noisy: Tensor, config: STFTConfig, gain) -> Tensor:
+    """Multiply the spectrogram by gain(power); the power is seen at one level for all clips."""
+    validate_waveform(noisy, name="noisy")
+    clips = noisy.reshape(-1, noisy.shape[-1])  # (clip, time)
+    peak = clips.abs().amax(dim=-1, keepdim=True)
+    level = torch.where(peak > 0, peak, torch.ones_like(peak))
+    spectrogram = stft(clips / level, config)  # (clip, freq, frame)
+    power = spectrogram.abs().square()
+    filtered = spectrogram * gain(power)
+    return (istft(filtered, config, length=noisy.shape[-1]) * level).reshape(noisy.shape)
+
+
+def _is_empty(power: Tensor) -> Tensor:
+    """Find frames of digital silence (padding, a muted microphone): they say nothing of noise."""
+    loudness = power.sum(dim=-2)  # (clip, frame)
+    return loudness <= 1e-9 * loudness.amax(dim=-1, keepdim=True)
+
+
+def _quiet_mean(values: Tensor, power: Tensor, share: float) -> Tensor:
+    """Mean over the quietest frames that are not empty: (clip, freq, frame) -> (clip, freq, 1)."""
+    loudness = power.sum(dim=-2).masked_fill(_is_empty(power), torch.inf)  # (clip, frame)
+    num_quiet = max(1, round(share * loudness.shape[-1]))
+    quietest = loudness.argsort(dim=-1)[:, :num_quiet]  # (clip, quiet)
+    index = quietest.unsqueeze(-2).expand(-1, values.shape[-2], -1)
+    return values.gather(-1, index).mean(dim=-1, keepdim=True)
+
+
+def _track_noise(power: Tensor) -> Tensor:
+    """Follow the noise power: where speech is likely the old value stays, (clip, freq, frame)."""
+    snr_speech = 10**1.5  # a priori SNR where speech is present: 15 dB
+    noise = _quiet_mean(power, power, 0.1)[..., 0].clamp_min(_TINY)  # (clip, freq)
+    likely, tracked = torch.full_like(noise, 0.5), []
+    for frame, empty in zip(power.unbind(dim=-1), _is_empty(power).unbind(dim=-1), strict=True):
+        exponent = (frame / noise * snr_speech / (1 + snr_speech)).clamp_max(50)
+        speech = 1 / (1 + (1 + snr_speech) * torch.exp(-exponent))
+        likely = 0.9 * likely + 0.1 * speech
+        # A noise that suddenly got louder looks like speech for ever: let some of it through.
+        speech = torch.where(likely > 0.99, speech.clamp_max(0.99), speech)
+        update = 0.2 * (1 - speech) * ~empty.unsqueeze(-1)
+        noise = (noise + update * (frame - noise)).clamp_min(_TINY)
+        tracked.append(noise)
+    return torch.stack(tracked, dim=-1)
+
+
+def _linear_gain(gain_db: float, name: str) -> float:
+    """Turn a gain in dB, at most 0, into a factor."""
+    if not gain_db <= 0:
+        raise ValueError(f"{name} must be at most 0 dB, got {gain_db}; try -15.")
+    return 10 ** (gain_db / 20)

@@ -1,0 +1,370 @@
+"""Score denoisers on voices and noises they never heard: `python -m course_utils.evaluate`.
+
+The test pairs are the same on every machine: each noise recording of the test split under a few
+sentences of the test voices at each signal-to-noise ratio, all places drawn from one seed.
+"""
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_utils.audio import SAMPLE_RATE
+from course_utils.baselines import do_nothing, spectral_subtraction, wiener_filter
+from course_utils.corpus import DATA_DIR, Clip, select
+from course_utils.datasets import NoisyCleanDataset
+from course_utils.denoise import DEFAULT_CHECKPOINT
+from course_utils.metrics import SCORES, score_clip, summarize
+from course_utils.mixing import fit_noise, mix_at_snr
+from course_utils.preprocessing import normalize_pair
+from course_utils.training import load_checkpoint
+
+SNRS_DB = (-5, 0, 5, 10, 15)
+BASELINES = {
+    "do nothing": do_nothing,
+    "spectral subtraction": spectral_subtraction,
+    "Wiener filter": wiener_filter,
+}
+DECIMALS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 1}
+
+
+@dataclass(frozen=True)
+class EvaluationPair:
+    """One clip to score, with what is known about it.
+
+    Attributes:
+        name: Says which voice, sentence, noise and SNR.
+        noisy: What the denoiser gets, (1, time).
+        clean: The reference, (1, time).
+        kind: Kind of noise.
+        snr_db: Signal-to-noise ratio in dB; None for recorded pairs.
+        noise: Which noise recording.
+        voice: Who speaks.
+    """
+
+    name: str
+    noisy: Tensor
+    clean: Tensor
+    kind: str = ""
+    snr_db: float | None = None
+    noise: str = ""
+    voice: str = ""
+
+
+def make_test_pairs(
+    *,
+    snrs_db: Sequence[float] = SNRS_DB,
+    sentences_per_noise: int = 2,
+    noises_per_kind: int | None = None,
+    seconds: float = 4.0,
+    split: str = "test",
+    seed: int = 0,
+    data_dir: Path = DATA_DIR,
+) -> list[EvaluationPair]:
+    """Mix the fixed list of pairs on which everything in the course is scored.
+
+    Each noise recording meets `sentences_per_noise` sentences, taken in turn from the voices of
+    the split; each such couple is mixed at every SNR from the same piece of noise, so that the
+    SNRs differ in nothing else. The same arguments give the same pairs on every machine.
+
+    Args:
+        snrs_db: Signal-to-noise ratios in dB.
+        sentences_per_noise: Sentences for each noise recording, at least 1.
+        noises_per_kind: At most so many recordings of a kind; None takes all.
+        seconds: Sentences are cut to this length.
+        split: "test"; "validation" for choosing settings.
+        seed: Seed of the random places.
+        data_dir: Folder with manifest.csv.
+
+    Returns:
+        The pairs at 16 kHz, ordered by noise, then sentence, then SNR.
+
+    Raises:
+        ValueError: Options out of range, or clips that the folder lacks.
+
+    Notebook: 06
+    """
+    if sentences_per_noise < 1:
+        raise ValueError(f"sentences_per_noise must be at least 1, got {sentences_per_noise}.")
+    if not seconds >= 0.5:
+        raise ValueError(f"seconds must be at least 0.5 for STOI and PESQ, got {seconds}; try 4.")
+    if noises_per_kind is not None and noises_per_kind < 1:
+        raise ValueError(f"noises_per_kind must be at least 1, got {noises_per_kind}; or None.")
+    sentences = _take_turns(select(role="speech", split=split, data_dir=data_dir))
+    noises = _first_of_each_kind(
+        select(role="noise", split=split, data_dir=data_dir), noises_per_kind
+    )
+    generator = torch.Generator().manual_seed(seed)
+    pairs, turn = [], 0
+    for noise_clip in noises:
+        recording = noise_clip.load()
+        for _ in range(sentences_per_noise):
+            sentence = sentences[turn % len(sentences)]
+            turn += 1
+            clean = sentence.load()[:, : round(seconds * SAMPLE_RATE)]  # (1, time)
+            noise = fit_noise(recording, clean.shape[-1], generator=generator)
+            for snr_db in snrs_db:
+                pairs.append(_mix_pair(sentence, noise_clip, clean, noise, snr_db))
+    return pairs
+
+
+def read_pairs(noisy_dir: str | os.PathLike, clean_dir: str | os.PathLike) -> list[EvaluationPair]:
+    """Take recorded pairs from two folders, matched by file name, as in VoiceBank+DEMAND.
+
+    Args:
+        noisy_dir: Folder of noisy recordings.
+        clean_dir: Folder of clean recordings with the same names.
+
+    Returns:
+        The pairs at 16 kHz; kind, noise and voice stay empty, snr_db None.
+
+    Raises:
+        ValueError: Folders that are missing or do not match.
+
+    Notebook: 06
+    """
+    dataset = NoisyCleanDataset(noisy_dir, clean_dir, sample_rate=SAMPLE_RATE)
+    return [
+        EvaluationPair(name=name, noisy=noisy, clean=clean)
+        for name, (noisy, clean) in zip(dataset.names, dataset, strict=True)
+    ]
+
+
+def score_pairs(
+    pairs: Sequence[EvaluationPair],
+    methods: Mapping[str, Callable[[Tensor], Tensor]],
+    *,
+    scores: Sequence[str] = SCORES,
+    on_pair: Callable[[int, int], None] | None = None,
+) -> list[dict]:
+    """Run every method over every pair and score what comes out.
+
+    Args:
+        pairs: What `make_test_pairs` or `read_pairs` returned.
+        methods: Name to denoiser; each maps (1, time) to the same shape.
+        scores: Names out of those of `metrics.evaluate_pair`.
+        on_pair: Called with (pairs done, pairs in all) after each, to show progress.
+
+    Returns:
+        One row for each pair and method: method, name, kind, snr_db, noise, voice, and for each
+        score x the keys input_x, x and x_improvement.
+
+    Raises:
+        ValueError: A clip that cannot be scored; the message names clip and method.
+
+    Notebook: 06
+    """
+    rows = []
+    for number, pair in enumerate(pairs, start=1):
+        about = {key: getattr(pair, key) for key in ("name", "kind", "snr_db", "noise", "voice")}
+        before = _score(pair, "do nothing", pair.noisy, scores)
+        for method, denoiser in methods.items():
+            with torch.inference_mode():
+                estimate = denoiser(pair.noisy)
+            same = torch.equal(estimate, pair.noisy)  # saves scoring "do nothing" twice
+            after = before if same else _score(pair, method, estimate, scores)
+            row = {"method": method} | about
+            for key in scores:
+                row[f"input_{key}"], row[key] = before[key], after[key]
+                row[f"{key}_improvement"] = after[key] - before[key]
+            rows.append(row)
+        if on_pair is not None:
+            on_pair(number, len(pairs))
+    return rows
+
+
+def format_table(
+    rows: Iterable[Mapping],
+    *,
+    score: str,
+    by: str | None,
+    unit: str | None = "noise",
+    row_key: str = "method",
+) -> str:
+    """Lay out one score as text: a line for each method, a column for each value of `by`.
+
+    Args:
+        rows: What `score_pairs` returned.
+        score: The key to average, such as "pesq" or "si_sdr_improvement".
+        by: Key of the columns, such as "snr_db" or "kind"; None gives only the column of all.
+        unit: Passed on to `metrics.summarize`: rows that are drawn together for the interval.
+        row_key: Key of the lines.
+
+    Returns:
+        The table: means, and in the last column the mean of all with its 95 % interval.
+
+    Raises:
+        ValueError: No rows, or a key that they lack.
+
+    Notebook: 06
+    """
+    rows = list(rows)
+    overall = summarize(rows, by=row_key, scores=score, unit=unit)
+    cells = summarize(rows, by=(row_key, by), scores=score) if by else []
+    columns = list(dict.fromkeys(line[by] for line in cells))
+    places = DECIMALS.get(score.removeprefix("input_").removesuffix("_improvement"), 2)
+    heads = [_column_title(column) for column in columns]
+    first = max(len(str(line[row_key])) for line in overall)
+    widths = [max(len(head), 6) for head in heads]
+    lines = [" " * first + "".join(f"  {h:>{w}}" for h, w in zip(heads, widths, strict=True))]
+    lines[0] += "  all clips [95 % interval]"
+    values = {(line[row_key], line[by]): line[score] for line in cells} if by else {}
+    for line in overall:
+        text = f"{line[row_key]!s:<{first}}"
+        for column, width in zip(columns, widths, strict=True):
+            value = values.get((line[row_key], column))
+            text += "  " + (" " * width if value is None else f"{value:{width}.{places}f}")
+        text += f"  {line[score]:.{places}f} [{line[f'{score}_low']:.{places}f}, "
+        lines.append(text + f"{line[f'{score}_high']:.{places}f}]")
+    return "\n".join(lines)
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
+    """Write rows to a CSV file, whole or not at all.
+
+    Args:
+        path: The file; one that exists is replaced.
+        rows: Mappings with the same keys.
+
+    Raises:
+        ValueError: No rows, or a folder that does not exist.
+
+    Notebook: 06
+    """
+    target = Path(path)
+    if not rows:
+        raise ValueError("rows must hold at least one line to write, got none; score some first.")
+    if not target.parent.is_dir() or target.is_dir():
+        raise ValueError(f"path must name a file in a folder that exists, got {str(target)!r}.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 after the tables, 2 after a sentence about what is wrong.
+
+    Args:
+        arguments: What stands behind the command; None takes it from the shell.
+
+    Returns:
+        The exit code.
+
+    Notebook: 06
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m course_utils.evaluate",
+        description="Score a checkpoint beside three baselines on the test split.",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", help="a denoiser (.pt); may be repeated"
+    )
+    parser.add_argument("--noisy", type=Path, help="folder of noisy recordings, with --clean")
+    parser.add_argument("--clean", type=Path, help="folder of clean recordings, same names")
+    parser.add_argument("--csv", type=Path, help="also write every clip's scores to this file")
+    parser.add_argument("--quick", action="store_true", help="a few pairs only: half a minute")
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Score and print; everything that can be wrong is checked before the long part."""
+    if (options.noisy is None) != (options.clean is None):
+        raise ValueError("--noisy and --clean belong together, got only one; pass both folders.")
+    if options.csv is not None and not options.csv.parent.is_dir():
+        raise ValueError(f"--csv must lie in a folder that exists, got {str(options.csv)!r}.")
+    methods = dict(BASELINES)
+    for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
+        methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)
+    if options.noisy is not None:
+        pairs = read_pairs(options.noisy, options.clean)
+        pairs = pairs[:: max(1, len(pairs) // 20)] if options.quick else pairs
+    elif options.quick:
+        pairs = make_test_pairs(snrs_db=(0, 10), sentences_per_noise=1, noises_per_kind=1)
+    else:
+        pairs = make_test_pairs()
+    started = time.perf_counter()
+    rows = score_pairs(pairs, methods, on_pair=_show_progress if sys.stderr.isatty() else None)
+    unit = "noise" if options.noisy is None else "name"
+    print(f"{len(pairs)} pairs, {time.perf_counter() - started:.0f} s")
+    for score in SCORES:
+        for by in ("snr_db", "kind") if options.noisy is None else (None,):
+            print(f"\n{score.upper().replace('_', '-')}{' by ' + by if by else ''}")
+            print(format_table(rows, score=score, by=by, unit=unit))
+    if options.csv is not None:
+        write_csv(options.csv, rows)
+
+
+def _show_progress(done: int, total: int) -> None:
+    """Count on one line of the terminal."""
+    print(f"\r{done} of {total} pairs", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _mix_pair(
+    sentence: Clip, noise_clip: Clip, clean: Tensor, noise: Tensor, snr_db: float
+) -> EvaluationPair:
+    """Mix one pair; where it would pass full scale, both members get one smaller gain."""
+    noisy = mix_at_snr(clean, noise, snr_db)
+    if float(noisy.abs().max()) > 0.99:
+        noisy, clean = normalize_pair(noisy, clean)
+    return EvaluationPair(
+        name=f"{sentence.path.stem} + {noise_clip.path.stem} at {snr_db:g} dB",
+        noisy=noisy,
+        clean=clean,
+        kind=noise_clip.kind,
+        snr_db=snr_db,
+        noise=noise_clip.path.stem,
+        voice=sentence.kind,
+    )
+
+
+def _take_turns(sentences: Sequence[Clip]) -> list[Clip]:
+    """Order clips so that the voices follow one another in turn."""
+    voices: dict[str, list[Clip]] = {}
+    for clip in sentences:
+        voices.setdefault(clip.kind, []).append(clip)
+    rounds = max(map(len, voices.values()))
+    return [clips[i] for i in range(rounds) for clips in voices.values() if i < len(clips)]
+
+
+def _first_of_each_kind(noises: Sequence[Clip], at_most: int | None) -> list[Clip]:
+    """Keep the first few recordings of each kind, kinds together."""
+    kinds: dict[str, list[Clip]] = {}
+    for clip in noises:
+        kinds.setdefault(clip.kind, []).append(clip)
+    return [clip for clips in kinds.values() for clip in clips[:at_most]]
+
+
+def _score(pair: EvaluationPair, method: str, estimate: Tensor, scores: Sequence[str]) -> dict:
+    """Score one clip; an error says which one it was."""
+    try:
+        return score_clip(estimate=estimate, reference=pair.clean, scores=scores)
+    except ValueError as error:
+        raise ValueError(f"{pair.name!r}, {method}: {error}") from error
+
+
+def _column_title(value) -> str:
+    """A number of dB as "-5 dB", anything else as it is."""
+    return f"{value:g} dB" if isinstance(value, int | float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
