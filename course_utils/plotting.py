@@ -307,7 +307,7 @@ def _image(ax, picture, config, color_map, vmin, vmax, bar_label) -> None:
     ax.set_ylim(0, config.sample_rate / 2000)
     if bar_label:
         bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
-        bar.setlabel_axes(bar_label, fontsize=_TICK_SIZE)
+        bar.set_label(bar_label, fontsize=_TICK_SIZE)
         bar.ax.tick_params(labelsize=_TICK_SIZE)
 
 
