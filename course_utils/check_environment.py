@@ -28,7 +28,7 @@ class Problem(Exception):
     """Something a lesson needs is missing: ``Problem(what is wrong, what to do about it)``."""
 
 
-def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> str:
+def _check_python(version: tuple[int, ...] = sys.version_info[:3]) -> str:
     """Is this one of the Pythons that the course is tested on?"""
     text = "Python " + ".".join(map(str, version))
     if not OLDEST_PYTHON <= tuple(version[:2]) <= NEWEST_PYTHON:
@@ -39,7 +39,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> str:
     return text
 
 
-def check_package(package: str, *, root: Path = ROOT) -> str:
+def _check_package(package: str, *, root: Path = ROOT) -> str:
     """Can the package be imported, and is it the version that requirements.txt names?"""
     pins = (root / "requirements.txt").read_text(encoding="utf-8")
     wanted = re.search(rf"^{package}==([^\s;#]+)", pins, flags=re.MULTILINE).group(1)
@@ -54,18 +54,18 @@ def check_package(package: str, *, root: Path = ROOT) -> str:
     return f"{package} {found}"
 
 
-def check_torch() -> str:
+def _check_torch() -> str:
     """Is PyTorch there, and what will it compute on?"""
-    text = check_package("torch")
+    text = _check_package("torch")
     torch = importlib.import_module("torch")
     if torch.cuda.is_available():
         return f"{text}, computing on the GPU ({torch.cuda.get_device_name()}) or the CPU"
     return f"{text}, computing on the CPU, which is enough for every lesson"
 
 
-def check_flac() -> str:
+def _check_flac() -> str:
     """Does a short sound survive being written to FLAC and read back?"""
-    text = check_package("soundfile")
+    text = _check_package("soundfile")
     import numpy as np
     import soundfile
 
@@ -82,7 +82,7 @@ def check_flac() -> str:
     return f"{text} writes and reads FLAC"
 
 
-def check_data(root: Path = ROOT) -> str:
+def _check_data(root: Path = ROOT) -> str:
     """Is every clip of the manifest there, and the very one that was listed?"""
     try:
         from course_utils.corpus import load_manifest
@@ -99,7 +99,7 @@ def check_data(root: Path = ROOT) -> str:
     return f"{len(clips)} clips, {sum(clip.duration for clip in clips) / 60:.0f} minutes of sound"
 
 
-def check_checkpoint(root: Path = ROOT) -> str:
+def _check_checkpoint(root: Path = ROOT) -> str:
     """Can the trained denoiser that comes with the course be loaded?"""
     files = sorted((root / "data" / "pretrained").glob("*.pt"))
     if not files:
@@ -113,7 +113,7 @@ def check_checkpoint(root: Path = ROOT) -> str:
     return f"trained denoiser {files[0].name}, {files[0].stat().st_size / 1e6:.1f} MB"
 
 
-def check_disk(root: Path = ROOT) -> str:
+def _check_disk(root: Path = ROOT) -> str:
     """Is there room for what the lessons write?"""
     free = shutil.disk_usage(root).free / 1e9
     if free < FREE_GIGABYTES:
@@ -122,15 +122,15 @@ def check_disk(root: Path = ROOT) -> str:
     return f"{free:.0f} GB of disk are free"
 
 
-def check_widgets(prefix: str = sys.prefix) -> str:
+def _check_widgets(prefix: str = sys.prefix) -> str:
     """Are both halves of the sliders there, Python's and JupyterLab's?"""
-    text = check_package("ipywidgets")
+    text = _check_package("ipywidgets")
     if not (Path(prefix) / MANAGER).is_file():
         raise Problem("JupyterLab lacks its widgets manager, so sliders would not show", INSTALL)
     return f"{text} and its manager in JupyterLab"
 
 
-def check_output(root: Path = ROOT) -> str:
+def _check_output(root: Path = ROOT) -> str:
     """Can the lessons write their results?"""
     folder = root / "notebooks" / "output"
     try:
@@ -145,19 +145,19 @@ def check_output(root: Path = ROOT) -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "python": check_python,
-    "torch": check_torch,
-    "torchaudio": lambda: check_package("torchaudio"),
-    "soundfile": check_flac,
-    "matplotlib": lambda: check_package("matplotlib"),
-    "stoi": lambda: check_package("pystoi"),
-    "pesq": lambda: check_package("pesq"),
-    "jupyterlab": lambda: check_package("jupyterlab"),
-    "sliders": check_widgets,
-    "data": check_data,
-    "checkpoint": check_checkpoint,
-    "disk": check_disk,
-    "output": check_output,
+    "python": _check_python,
+    "torch": _check_torch,
+    "torchaudio": lambda: _check_package("torchaudio"),
+    "soundfile": _check_flac,
+    "matplotlib": lambda: _check_package("matplotlib"),
+    "stoi": lambda: _check_package("pystoi"),
+    "pesq": lambda: _check_package("pesq"),
+    "jupyterlab": lambda: _check_package("jupyterlab"),
+    "sliders": _check_widgets,
+    "data": _check_data,
+    "checkpoint": _check_checkpoint,
+    "disk": _check_disk,
+    "output": _check_output,
 }
 
 

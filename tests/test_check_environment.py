@@ -38,26 +38,26 @@ def test_a_failure_is_printed_with_its_remedy_and_the_rest_still_runs(capsys, mo
 
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 4), (3, 13, 99)])
 def test_supported_pythons(version):
-    assert check.check_python(version) == "Python " + ".".join(map(str, version))
+    assert check._check_python(version) == "Python " + ".".join(map(str, version))
 
 
 @pytest.mark.parametrize("version", [(2, 7, 18), (3, 10, 13), (3, 14, 0), (4, 0, 0)])
 def test_other_pythons_are_refused(version):
     with pytest.raises(check.Problem, match="runs on Python 3.11, 3.12 and 3.13"):
-        check.check_python(version)
+        check._check_python(version)
 
 
 def test_another_version_of_a_package_is_named(tmp_path):
     (tmp_path / "requirements.txt").write_text("torch==1.0.0  # old\n")
     with pytest.raises(check.Problem, match=r"torch is 2\.\d+\.\d+, and .* tested with 1\.0\.0"):
-        check.check_package("torch", root=tmp_path)
+        check._check_package("torch", root=tmp_path)
 
 
 def test_a_cpu_build_is_the_same_version(monkeypatch):
-    wanted = check.check_package("torch").split()[1]
+    wanted = check._check_package("torch").split()[1]
     fake = SimpleNamespace(__version__=f"{wanted}+cpu")
     monkeypatch.setattr(importlib, "import_module", lambda name: fake)
-    assert check.check_package("torch") == f"torch {wanted}"
+    assert check._check_package("torch") == f"torch {wanted}"
 
 
 def test_a_package_that_breaks_on_import(monkeypatch):
@@ -66,7 +66,7 @@ def test_a_package_that_breaks_on_import(monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(check.Problem, match="torchaudio cannot be imported .libcudart") as caught:
-        check.check_package("torchaudio")
+        check._check_package("torchaudio")
     assert "pip install -r requirements.txt" in caught.value.args[1]
 
 
@@ -78,7 +78,7 @@ def test_soundfile_without_flac(monkeypatch):
 
     monkeypatch.setattr(soundfile, "write", no_flac)
     with pytest.raises(check.Problem, match="cannot handle FLAC"):
-        check.check_flac()
+        check._check_flac()
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def small_course(tmp_path):
 
 
 def test_data_is_counted(small_course):
-    assert check.check_data(small_course).startswith("2 clips, ")
+    assert check._check_data(small_course).startswith("2 clips, ")
 
 
 def test_a_missing_clip_is_named(small_course):
@@ -106,7 +106,7 @@ def test_a_missing_clip_is_named(small_course):
     clip = load_manifest(small_course / "data")[1]
     clip.path.unlink()
     with pytest.raises(check.Problem, match=f"1 of 2 clips are missing: {clip.file}"):
-        check.check_data(small_course)
+        check._check_data(small_course)
 
 
 def test_a_damaged_clip_is_named(small_course):
@@ -118,18 +118,18 @@ def test_a_damaged_clip_is_named(small_course):
     clip.path.write_bytes(sound)
     assert hashlib.sha256(sound).hexdigest() != clip.sha256
     with pytest.raises(check.Problem, match=f"{clip.file} is damaged"):
-        check.check_data(small_course)
+        check._check_data(small_course)
 
 
 def test_missing_data(tmp_path):
     with pytest.raises(check.Problem, match="list of clips cannot be read") as caught:
-        check.check_data(tmp_path)
+        check._check_data(tmp_path)
     assert "git checkout -- data" in caught.value.args[1]
 
 
 def test_missing_checkpoint(tmp_path):
     with pytest.raises(check.Problem, match="no trained denoiser"):
-        check.check_checkpoint(tmp_path)
+        check._check_checkpoint(tmp_path)
 
 
 def test_unreadable_checkpoint(tmp_path):
@@ -137,29 +137,29 @@ def test_unreadable_checkpoint(tmp_path):
     folder.mkdir(parents=True)
     (folder / "denoiser.pt").write_bytes(b"version https://git-lfs.github.com/spec/v1")
     with pytest.raises(check.Problem, match="denoiser.pt cannot be loaded"):
-        check.check_checkpoint(tmp_path)
+        check._check_checkpoint(tmp_path)
 
 
 def test_full_disk(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=4e8))
     with pytest.raises(check.Problem, match="only 0.4 GB"):
-        check.check_disk()
+        check._check_disk()
 
 
 def test_missing_widgets_manager(tmp_path):
     with pytest.raises(check.Problem, match="widgets manager"):
-        check.check_widgets(str(tmp_path))
+        check._check_widgets(str(tmp_path))
 
 
 def test_output_folder_is_made_and_left_clean(tmp_path):
-    assert check.check_output(tmp_path) == "notebooks/output can be written to"
+    assert check._check_output(tmp_path) == "notebooks/output can be written to"
     assert list((tmp_path / "notebooks" / "output").iterdir()) == []
 
 
 def test_output_that_cannot_be_written(tmp_path):
     (tmp_path / "notebooks").write_text("a file where a folder should be")
     with pytest.raises(check.Problem, match="cannot write to notebooks/output"):
-        check.check_output(tmp_path)
+        check._check_output(tmp_path)
 
 
 def test_it_starts_without_any_package(monkeypatch, capsys):

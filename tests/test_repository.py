@@ -1,0 +1,243 @@
+"""The promises of the repository as a whole: layout, imports, pins, tables, docstrings."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "course_utils"
+
+# A module imports only what stands before it, so that a reader can start at the top.
+MODULES = [
+    *("audio", "preprocessing", "noise", "mixing", "augmentation", "corpus", "datasets"),
+    *("features", "models", "baselines", "losses", "training", "metrics"),
+    *("plotting", "listening", "widgets", "exercises"),
+    *("denoise", "train", "evaluate", "check_environment"),
+]
+MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
+SHOWING = {"matplotlib", "IPython", "ipywidgets", "PIL"}
+TOP_LEVEL = {
+    *("README.md", "LICENSE", "Makefile", "requirements.txt", "pyproject.toml", ".gitignore"),
+    *("notebooks", "course_utils", "tests", "data", ".ci"),
+}
+# The name to import, where it is not the name to install.
+IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL"}
+RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff"}
+
+
+def module_of(file: Path) -> str:
+    """The module's name in MODULES: a subpackage counts as one."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def package_files() -> list[Path]:
+    return sorted(f for f in PACKAGE.rglob("*.py") if f != PACKAGE / "__init__.py")
+
+
+@cache
+def imports(code: str) -> set[str]:
+    """Every module that the code imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import: write course_utils in full"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def third_party(code: str) -> set[str]:
+    tops = {name.split(".")[0] for name in imports(code)}
+    return tops - set(sys.stdlib_module_names) - {"course_utils", "__future__"}
+
+
+def notebook_code(file: Path) -> str:
+    nbformat = pytest.importorskip("nbformat")
+    cells = nbformat.read(file, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def pins(file: str) -> dict[str, str]:
+    """Package and version of each line; anything but an exact pin fails here."""
+    found = {}
+    for line in (ROOT / file).read_text().splitlines():
+        requirement, _, comment = line.partition("#")
+        if requirement.strip():
+            pin = re.fullmatch(r"([a-z0-9_-]+)==([\w.]+)( ; .+)?", requirement.strip())
+            assert pin, f"{file}: {line!r} is no exact pin"
+            assert comment.strip(), f"{file}: {line!r} does not say what it is for"
+            found[pin.group(1)] = pin.group(2)
+    return found
+
+
+def tracked_files() -> list[Path]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+# ---- layout ----
+
+
+def test_nothing_unexpected_at_the_top():
+    assert {f.relative_to(ROOT).parts[0] for f in tracked_files()} == TOP_LEVEL
+
+
+def test_a_clone_stays_small():
+    files = tracked_files()
+    assert sum(f.stat().st_size for f in files) < 60e6
+    assert sum(f.stat().st_size for f in files if ROOT / "data" in f.parents) < 45e6
+
+
+def test_no_file_names_the_machine_it_was_made_on():
+    machine = re.compile(r"(?<![\w.])/(work|root|home|Users|tmp/\w+)/|[A-Z]:\\+Users")
+    text = {".py", ".md", ".toml", ".txt", ".ipynb", ".csv", ".json", ".cfg", ""}
+    found = [
+        f"{file.relative_to(ROOT)}: {match.group()}"
+        for file in tracked_files()
+        if file.suffix in text
+        and (match := machine.search(file.read_text(encoding="utf-8", errors="ignore")))
+    ]
+    assert not found
+
+
+def test_licences_say_which_is_for_what():
+    assert "MIT License" in (ROOT / "LICENSE").read_text()
+    assert "Attribution 4.0 International" in (ROOT / "notebooks" / "LICENSE").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for link in ("(LICENSE)", "(notebooks/LICENSE)", "(data/README.md)"):
+        assert link in readme
+
+
+# ---- imports ----
+
+
+def test_every_module_has_its_place():
+    assert {module_of(file) for file in package_files()} == set(MODULES)
+
+
+@pytest.mark.parametrize("file", package_files(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_point_one_way(file):
+    own = module_of(file)
+    for name in imports(file.read_text()):
+        parts = name.split(".")
+        if parts[0] != "course_utils" or len(parts) == 1 or parts[1] not in MODULES:
+            continue
+        if parts[1] == own == "exercises":
+            continue  # the lessons' checks share feedback.py
+        assert MODULES.index(parts[1]) < MODULES.index(own), f"{own} imports {parts[1]}"
+
+
+@pytest.mark.parametrize("file", package_files(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_only_four_modules_may_show_anything(file):
+    if module_of(file) not in MAY_SHOW:
+        assert not third_party(file.read_text()) & SHOWING
+
+
+def test_the_import_checks_can_fail():
+    assert "course_utils.mixing" in imports("from course_utils.mixing import mix_at_snr")
+    assert "course_utils.mixing" in imports("def f():\n    from course_utils import mixing")
+    assert third_party("import os, torch\nfrom PIL import Image") == {"torch", "PIL"}
+
+
+# ---- requirements ----
+
+
+def test_requirements_are_pinned_and_used():
+    used = set()
+    for file in package_files():
+        used |= third_party(file.read_text())
+    for file in (ROOT / "notebooks").glob("*.ipynb"):
+        used |= third_party(notebook_code(file))
+    pinned = {IMPORTED_AS.get(name, name) for name in pins("requirements.txt")}
+    assert used - pinned == set(), "imported, but not in requirements.txt"
+    assert pinned - used - RUN_NOT_IMPORTED == set(), "in requirements.txt, but never imported"
+
+
+def test_test_requirements_are_pinned_and_used():
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "data").glob("*.py")]
+    used = set().union(*(third_party(file.read_text()) for file in files))
+    used -= {file.stem for file in files}  # a test may import a neighbour
+    learner, tester = pins("requirements.txt"), pins("tests/requirements.txt")
+    assert not set(learner) & set(tester), "one package, one place"
+    names = {IMPORTED_AS.get(name, name) for name in (*learner, *tester)}
+    peers = ROOT / "tests" / "benchmarks" / "requirements.txt"
+    if peers.exists():
+        names |= {name.replace("-", "_") for name in pins("tests/benchmarks/requirements.txt")}
+    assert used - names == set(), "imported by a test, but pinned nowhere"
+    assert set(tester) - used - RUN_NOT_IMPORTED == set(), "pinned, but never imported"
+
+
+def test_torch_and_torchaudio_are_the_pair_that_works():
+    learner = pins("requirements.txt")
+    assert (learner["torch"], learner["torchaudio"]) == ("2.14.1", "2.11.0")
+    readme = (ROOT / "README.md").read_text()
+    assert f"torch=={learner['torch']} torchaudio=={learner['torchaudio']}" in readme
+
+
+# ---- README ----
+
+
+def readme_links() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    return [link.split("#")[0] for link in found if not link.startswith(("http", "#"))]
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    links = readme_links()
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_table_of_lessons_lists_the_notebooks():
+    rows = re.findall(
+        r"^\| \d \| \[.+?\]\(notebooks/(\w+\.ipynb)\)", (ROOT / "README.md").read_text(), re.M
+    )
+    assert rows == sorted(file.name for file in (ROOT / "notebooks").glob("*.ipynb"))
+    assert len(rows) == 6
+
+
+def test_the_table_of_modules_lists_the_modules():
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| \[`(\w+)`\]\(course_utils/(\w+)(?:\.py|/)?\)", text, re.M)
+    assert all(shown == linked for shown, linked in rows)
+    assert [shown for shown, _ in rows] == MODULES
+
+
+def test_ci_runs_the_readmes_test_command():
+    assert re.search(r"^make test$", (ROOT / "README.md").read_text(), re.M)
+    assert re.search(r"^make test\b", (ROOT / ".ci" / "run").read_text(), re.M)
+
+
+# ---- docstrings ----
+
+
+def public_functions() -> list:
+    found = []
+    for file in package_files():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                found.append(pytest.param(node, id=f"{file.stem}.{node.name}"))
+    return found
+
+
+@pytest.mark.parametrize("function", public_functions())
+def test_docstrings_tell_what_goes_in_and_comes_out(function):
+    doc = inspect.cleandoc(ast.get_docstring(function) or "")
+    arguments = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
+    if arguments:
+        assert "\nArgs:\n" in doc
+        missing = [a for a in arguments if not re.search(rf"^\s+{a}\b", doc, re.M)]
+        assert not missing, "not described in the docstring"
+    returns = function.returns
+    assert returns is not None, "say what is returned: -> ..."
+    if not (isinstance(returns, ast.Constant) and returns.value is None):
+        assert re.search(r"^(Returns|Yields):$", doc, re.M)
