@@ -35,7 +35,7 @@ class STFTConfig:
 
     Args:
         sample_rate: Samples per second, in Hz.
-        n_fft: Length of one transform, in samples.
+        n_fft: Length of one transform, in samples, even.
         win_length: Length of the window, in samples, at most ``n_fft``.
         hop_length: Step from one window to the next, in samples, at most ``win_length``.
         window: ``"hann"``, ``"hamming"``, ``"blackman"`` or ``"rectangular"``.
@@ -64,8 +64,8 @@ class STFTConfig:
                 raise TypeError(f"{name} must be a whole number, got {value!r}; use an int.")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}; use a positive int.")
-        if self.n_fft < 2:
-            raise ValueError(f"n_fft must be at least 2, got {self.n_fft}; try 512.")
+        if self.n_fft % 2:  # an odd transform has no sample in its middle to centre a frame on
+            raise ValueError(f"n_fft must be even, got {self.n_fft}; try 512.")
         if self.win_length > self.n_fft:
             raise ValueError(
                 f"win_length must not exceed n_fft = {self.n_fft}, got {self.win_length}; "
@@ -359,8 +359,9 @@ def decibels(
             f"reference must be a magnitude above 0, got {float(reference)}; pass the largest "
             "magnitude of the clip that both pictures refer to."
         )
-    floor = 10.0 ** (-top_db / 20.0)
-    return 20.0 * torch.log10((magnitude / reference).clamp(min=floor))
+    limits = torch.finfo(magnitude.dtype)  # a floor of 1e-50 would be zero in float32
+    floor = max(10.0 ** (-top_db / 20.0), limits.tiny)
+    return 20.0 * torch.log10((magnitude / reference).clamp(min=floor, max=limits.max))
 
 
 def ideal_ratio_mask(clean_spectrogram: Tensor, noise_spectrogram: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ def plot_spectrogram(
         raise ValueError(f"vmin must lie below vmax = {vmax} dB, got {vmin}; try -90 and -10.")
     if reference is None:
         reference = full_scale_reference(config)
-    levels = decibels(picture.abs(), top_db=1000.0, reference=reference)
+    levels = decibels(picture.abs(), top_db=200.0, reference=reference)
     ax = _new_axes(3.2) if ax is None else ax
     _image(ax, levels, config, SPECTROGRAM_MAP, vmin, vmax, "Level (dB)" if colorbar else None)
     label_axes(ax, title, "Time (s)", "Frequency (kHz)")

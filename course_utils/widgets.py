@@ -104,6 +104,11 @@ class Explorer(ipywidgets.VBox):
         row = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
         super().__init__([row, self.message, self.image, self.facts, self.player])
 
+    def __repr__(self) -> str:
+        """Name the controls and their values; the inherited text would spell out the picture."""
+        values = ", ".join(f"{name}={control.value!r}" for name, control in self.controls.items())
+        return f"Explorer({values})"
+
     def _call(self) -> View:
         """Ask for the view that belongs to the present values of the controls."""
         return self._update(**{name: control.value for name, control in self.controls.items()})
@@ -170,6 +175,7 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
         noisy = mix_at_snr(clean, noise, float(snr_db))
         added = noisy - clean
         measured = 10 * math.log10(float(clean.square().mean() / added.square().mean()))
+        measured = round(measured, 2) + 0.0  # and never "-0.00"
         lines["noisy"].set_ydata(outline(noisy[0], sample_rate)[1])
         _set_spectrogram(picture, noisy, config)
         facts = f"slider: {snr_db:g} dB, measured on this mixture: <b>{measured:.2f} dB</b>"

@@ -1,0 +1,250 @@
+"""Explorers: a moved control changes values, picture and sound; a bad one says a sentence."""
+
+import base64
+import io
+import math
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from course_utils.features import STFTConfig
+from course_utils.mixing import mix_at_snr
+from course_utils.widgets import mask_explorer, snr_explorer, stft_explorer
+
+RATE = 16_000
+
+
+def clips(num_samples=RATE):
+    generator = torch.Generator().manual_seed(0)
+    times = torch.arange(num_samples) / RATE
+    clean = 0.1 * torch.sin(2 * math.pi * 1000 * times) * (times < 0.5)
+    return clean[None], 0.1 * torch.randn(1, num_samples, generator=generator)
+
+
+def make(name):
+    clean, noise = clips()
+    if name == "snr":
+        return snr_explorer(clean, noise, RATE)
+    if name == "stft":
+        return stft_explorer(clean + noise, RATE)
+    return mask_explorer(mix_at_snr(clean, noise, 0.0), clean, STFTConfig())
+
+
+def picture(explorer):
+    return np.asarray(Image.open(io.BytesIO(explorer.image.value)))
+
+
+def sounds(explorer):
+    found = re.findall(r"base64,([^\"]+)\"", explorer.player.value)
+    return [soundfile.read(io.BytesIO(base64.b64decode(clip)))[0] for clip in found]
+
+
+MOVES = [
+    ("snr", "snr_db", -10.0),
+    ("stft", "n_fft", 1024),
+    ("stft", "hop_length", 64),
+    ("stft", "win_length", 256),
+    ("stft", "window", "rectangular"),
+    ("mask", "strength", 0.0),
+    ("mask", "floor_db", -12.0),
+]
+
+
+@pytest.mark.parametrize(("name", "control", "value"), MOVES)
+def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
+    explorer = make(name)
+    before = explorer.image.value, explorer.facts.value, explorer.player.value
+    start = explorer.controls[control].value
+    explorer.controls[control].value = value
+    assert explorer.image.value != before[0]
+    assert explorer.message.value == ""
+    if control != "window":  # the window changes the picture, not the numbers beside it
+        assert explorer.facts.value != before[1]
+    explorer.controls[control].value = start
+    # Nothing of the detour is left: the kept figure shows what a new one would.
+    assert (explorer.image.value, explorer.facts.value, explorer.player.value) == before
+
+
+@pytest.mark.parametrize("name", ["snr", "stft", "mask"])
+def test_picture_is_a_png_with_axes_and_data(name):
+    explorer = make(name)
+    pixels = picture(explorer)
+    assert pixels.shape[1] == 720 and pixels.shape[2] == 3
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+    assert explorer.image.format == "png"
+    assert [explorer.image in explorer.children, explorer.message in explorer.children] == [
+        True
+    ] * 2
+
+
+@pytest.mark.parametrize("name", ["snr", "stft", "mask"])
+def test_sliders_wait_until_they_are_let_go(name):
+    for control in make(name).controls.values():
+        assert getattr(control, "continuous_update", False) is False
+
+
+@pytest.mark.parametrize("name", ["snr", "mask"])
+def test_players_never_start_by_themselves(name):
+    page = make(name).player.value
+    assert "<audio controls" in page and "autoplay" not in page and "loop" not in page
+
+
+@pytest.mark.parametrize("snr_db", [-10.0, 0.0, 30.0])
+def test_snr_is_measured_and_heard(snr_db):
+    clean, noise = clips()
+    explorer = snr_explorer(clean, noise, RATE)
+    explorer.controls["snr_db"].value = snr_db
+    assert f"measured on this mixture: <b>{snr_db:.2f} dB</b>" in explorer.facts.value
+    [heard] = sounds(explorer)
+    expected = mix_at_snr(clean, noise, snr_db)[0].numpy()
+    expected = expected / max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(heard, expected, atol=2 / 32768)
+
+
+def test_text_names_the_controls_and_not_the_picture():
+    assert repr(make("mask")) == "Explorer(strength=1.0, floor_db=-60.0)"
+
+
+def test_snr_slider_covers_the_promised_range():
+    slider = make("snr").controls["snr_db"]
+    assert (slider.min, slider.max) == (-10.0, 30.0)
+
+
+def test_stft_facts_are_those_of_the_config():
+    explorer = make("stft")
+    explorer.controls["n_fft"].value = 1024
+    explorer.controls["hop_length"].value = 128
+    facts = explorer.facts.value
+    config = STFTConfig(n_fft=1024, win_length=512, hop_length=128)
+    assert f"<b>(513, {config.num_frames(RATE)})</b>" in facts
+    assert "15.6 Hz per bin" in facts and "8.0 ms per frame" in facts
+    assert "<b>invertible</b>" in facts
+
+
+def test_stft_says_when_there_is_no_way_back():
+    explorer = make("stft")
+    explorer.controls["hop_length"].value = 512
+    assert "<b>not invertible</b>" in explorer.facts.value
+    explorer.controls["window"].value = "rectangular"
+    assert "<b>invertible</b>" in explorer.facts.value
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "sentence"),
+    [
+        ("hop_length", 1024, "hop_length must not exceed win_length = 512, got 1024"),
+        ("win_length", 1024, "win_length must not exceed n_fft = 512, got 1024"),
+        ("n_fft", 256, "win_length must not exceed n_fft = 256, got 512"),
+    ],
+)
+def test_a_combination_that_cannot_work_says_so_and_keeps_the_picture(control, value, sentence):
+    explorer = make("stft")
+    before = explorer.image.value, explorer.facts.value
+    start = explorer.controls[control].value
+    explorer.controls[control].value = value
+    assert sentence in explorer.message.value
+    assert 'role="alert"' in explorer.message.value and "Traceback" not in explorer.message.value
+    assert (explorer.image.value, explorer.facts.value) == before
+    explorer.controls[control].value = start
+    assert explorer.message.value == ""
+
+
+def test_every_combination_of_the_stft_sliders_ends_in_a_picture_or_a_sentence():
+    explorer = make("stft")
+    controls = [explorer.controls[name] for name in ("n_fft", "win_length", "hop_length")]
+    shown = refused = 0
+    for n_fft in controls[0].options[::2]:
+        controls[0].value = n_fft
+        for win_length in controls[1].options[::2]:
+            controls[1].value = win_length
+            for hop_length in controls[2].options[::2]:
+                controls[2].value = hop_length
+                legal = hop_length <= win_length <= n_fft
+                assert (explorer.message.value == "") is legal
+                shown, refused = shown + legal, refused + (not legal)
+    assert shown >= 10 and refused >= 10
+
+
+def test_a_tone_stands_at_its_frequency_in_the_picture():
+    """Axes are drawn once; whatever the sliders, 1 kHz stays where the axis says 1 kHz."""
+    clean, _ = clips()
+    explorer = stft_explorer(clean + 1e-6, RATE)
+    rows = []
+    for n_fft in (512, 2048, 4096):  # the largest is thinned out before it is drawn
+        explorer.controls["n_fft"].value = n_fft
+        bright = picture(explorer)[:, 100:200].astype(int).sum(axis=(1, 2))[20:210]
+        rows.append(int(bright.argmax()))
+    assert max(rows) - min(rows) <= 3
+
+
+def test_errors_that_are_no_sentence_surface(monkeypatch):
+    """A defect in a handler must reach the learner (and nbval), not vanish."""
+    explorer = make("stft")
+
+    def broken(**_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(explorer, "_update", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        explorer.controls["n_fft"].value = 1024
+
+
+def test_strength_zero_removes_nothing():
+    explorer = make("mask")
+    explorer.controls["strength"].value = 0.0
+    noisy, masked, _clean, removed = sounds(explorer)
+    np.testing.assert_allclose(masked, noisy, atol=2 / 32768)
+    assert np.abs(removed).max() <= 1 / 32768
+    assert "keeps <b>100%</b>" in explorer.facts.value
+
+
+def test_floor_zero_removes_nothing_either():
+    explorer = make("mask")
+    explorer.controls["floor_db"].value = 0.0
+    noisy, masked, *_ = sounds(explorer)
+    np.testing.assert_allclose(masked, noisy, atol=2 / 32768)
+
+
+def test_ideal_mask_brings_the_error_down():
+    explorer = make("mask")
+    change = float(re.search(r"changes by <b>([+-][\d.]+) dB", explorer.facts.value).group(1))
+    assert change < -6
+    noisy, masked, clean, _ = sounds(explorer)
+    better = np.mean((masked - clean) ** 2) / np.mean((noisy - clean) ** 2)
+    assert 10 * math.log10(better) == pytest.approx(change, abs=0.1)
+
+
+def test_only_the_beginning_of_a_long_clip_is_used():
+    clean, noise = clips(5 * RATE)
+    [heard] = sounds(snr_explorer(clean, noise, RATE))
+    assert len(heard) == 3 * RATE
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda c, n: snr_explorer(c, torch.zeros_like(n), RATE), ValueError, "silent|silence"),
+        (lambda c, n: snr_explorer(c[0], n, RATE), ValueError, r"clean must be .*got \(16000,\)"),
+        (lambda c, n: snr_explorer(c, n[:, :9], RATE), ValueError, "noise"),
+        (lambda c, n: stft_explorer(c.int(), RATE), TypeError, "waveform .*got torch.int32"),
+        (lambda c, n: stft_explorer(c[:, :0], RATE), ValueError, r"waveform .*got \(1, 0\)"),
+        (lambda c, n: stft_explorer(c * math.nan, RATE), ValueError, "waveform must be finite"),
+        (
+            lambda c, n: mask_explorer(n, c[:, :9], STFTConfig()),
+            ValueError,
+            r"clean must have the shape \(1, 16000\)",
+        ),
+        (
+            lambda c, n: mask_explorer(n, c, STFTConfig(hop_length=512)),
+            ValueError,
+            "config cannot be inverted",
+        ),
+    ],
+)
+def test_bad_material_is_refused_at_once(call, error, message):
+    with pytest.raises(error, match=message):
+        call(*clips())
