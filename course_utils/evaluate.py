@@ -22,10 +22,11 @@ from course_utils.corpus import DATA_DIR, Clip, select
 from course_utils.datasets import NoisyCleanDataset
 from course_utils.denoise import DEFAULT_CHECKPOINT
 from course_utils.metrics import SCORES, score_clip, summarize
-from course_utils.mixing import fit_noise, mix_at_snr
+from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.preprocessing import normalize_pair
 from course_utils.training import load_checkpoint
 
+_ABOUT = ("name", "kind", "snr_db", "noise", "voice", "room")
 SNRS_DB = (-5, 0, 5, 10, 15)
 BASELINES = {
     "do nothing": do_nothing,
@@ -47,6 +48,7 @@ class EvaluationPair:
         snr_db: Signal-to-noise ratio in dB; None for recorded pairs.
         noise: Which noise recording.
         voice: Who speaks.
+        room: "dry", or the room that the voice stands in; the reference keeps the room.
     """
 
     name: str
@@ -56,6 +58,7 @@ class EvaluationPair:
     snr_db: float | None = None
     noise: str = ""
     voice: str = ""
+    room: str = "dry"
 
 
 def make_test_pairs(
@@ -64,6 +67,7 @@ def make_test_pairs(
     sentences_per_noise: int = 2,
     noises_per_kind: int | None = None,
     seconds: float = 4.0,
+    in_rooms: bool = False,
     split: str = "test",
     seed: int = 0,
     data_dir: Path = DATA_DIR,
@@ -79,12 +83,14 @@ def make_test_pairs(
         sentences_per_noise: Sentences for each noise recording, at least 1.
         noises_per_kind: At most so many recordings of a kind; None takes all.
         seconds: Sentences are cut to this length.
+        in_rooms: Also put the voice of every pair into each room of the split, one pair more
+            for each. The reference is the voice in the same room: only noise has to go.
         split: "test"; "validation" for choosing settings.
         seed: Seed of the random places.
         data_dir: Folder with manifest.csv.
 
     Returns:
-        The pairs at 16 kHz, ordered by noise, then sentence, then SNR.
+        The pairs at 16 kHz, ordered by noise, sentence, room, then SNR.
 
     Raises:
         ValueError: Options out of range, or clips that the folder lacks.
@@ -101,6 +107,9 @@ def make_test_pairs(
     noises = _first_of_each_kind(
         select(role="noise", split=split, data_dir=data_dir), noises_per_kind
     )
+    rooms = {"dry": None}
+    if in_rooms:
+        rooms |= {c.kind: c.load() for c in select(role="room", split=split, data_dir=data_dir)}
     generator = torch.Generator().manual_seed(seed)
     pairs, turn = [], 0
     for noise_clip in noises:
@@ -108,10 +117,12 @@ def make_test_pairs(
         for _ in range(sentences_per_noise):
             sentence = sentences[turn % len(sentences)]
             turn += 1
-            clean = sentence.load()[:, : round(seconds * SAMPLE_RATE)]  # (1, time)
-            noise = fit_noise(recording, clean.shape[-1], generator=generator)
-            for snr_db in snrs_db:
-                pairs.append(_mix_pair(sentence, noise_clip, clean, noise, snr_db))
+            dry = sentence.load()[:, : round(seconds * SAMPLE_RATE)]  # (1, time)
+            noise = fit_noise(recording, dry.shape[-1], generator=generator)
+            for room, response in rooms.items():
+                clean = dry if response is None else add_reverberation(dry, response)
+                for snr_db in snrs_db:
+                    pairs.append(_mix_pair(sentence, noise_clip, clean, noise, snr_db, room))
     return pairs
 
 
@@ -153,8 +164,8 @@ def score_pairs(
         on_pair: Called with (pairs done, pairs in all) after each, to show progress.
 
     Returns:
-        One row for each pair and method: method, name, kind, snr_db, noise, voice, and for each
-        score x the keys input_x, x and x_improvement.
+        One row for each pair and method: method, name, kind, snr_db, noise, voice, room, and for
+        each score x the keys input_x, x and x_improvement.
 
     Raises:
         ValueError: A clip that cannot be scored; the message names clip and method.
@@ -163,7 +174,7 @@ def score_pairs(
     """
     rows = []
     for number, pair in enumerate(pairs, start=1):
-        about = {key: getattr(pair, key) for key in ("name", "kind", "snr_db", "noise", "voice")}
+        about = {key: getattr(pair, key) for key in _ABOUT}
         before = _score(pair, "do nothing", pair.noisy, scores)
         for method, denoiser in methods.items():
             with torch.inference_mode():
@@ -319,20 +330,21 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def _mix_pair(
-    sentence: Clip, noise_clip: Clip, clean: Tensor, noise: Tensor, snr_db: float
+    sentence: Clip, noise_clip: Clip, clean: Tensor, noise: Tensor, snr_db: float, room: str
 ) -> EvaluationPair:
     """Mix one pair; where it would pass full scale, both members get one smaller gain."""
     noisy = mix_at_snr(clean, noise, snr_db)
     if float(noisy.abs().max()) > 0.99:
         noisy, clean = normalize_pair(noisy, clean)
     return EvaluationPair(
-        name=f"{sentence.path.stem} + {noise_clip.path.stem} at {snr_db:g} dB",
+        name=f"{sentence.path.stem} ({room}) + {noise_clip.path.stem} at {snr_db:g} dB",
         noisy=noisy,
         clean=clean,
         kind=noise_clip.kind,
         snr_db=snr_db,
         noise=noise_clip.path.stem,
         voice=sentence.kind,
+        room=room,
     )
 
 
