@@ -3,8 +3,9 @@
 import dataclasses
 
 import pytest
+import torch
 
-from course_utils.exercises.feedback import Feedback
+from course_utils.exercises.feedback import Feedback, NotYetError, call_answer
 
 
 def test_text_begins_with_the_verdict():
@@ -44,3 +45,30 @@ def test_message_must_say_something(message):
 def test_message_must_be_text():
     with pytest.raises(TypeError, match="message must be a string, got None"):
         Feedback(True, None)
+
+
+def change(x):
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (3, "needs the function itself, got int"),
+        (lambda x: 1 / 0, "stopped with ZeroDivisionError: division by zero"),
+        (change, "changed one of its inputs"),
+        (lambda x: None, "gives back None"),
+    ],
+)
+def test_what_goes_wrong_in_an_answer_becomes_a_sentence(function, sentence):
+    with pytest.raises(NotYetError, match=sentence):
+        call_answer(function, torch.ones(3))
+
+
+def test_an_answer_is_called_on_copies():
+    value = torch.ones(3)
+    assert torch.equal(call_answer(lambda x, n: x + n, value, 2), torch.full((3,), 3.0))
+    with pytest.raises(NotYetError):
+        call_answer(change, value)
+    assert torch.equal(value, torch.ones(3))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,3 +50,42 @@ class Feedback:
             f'<div style="border-left:4px solid {colour};padding:0.4em 0.8em;margin:0.3em 0">'
             f"<b>{sign} {verdict}:</b> {html.escape(self.message)}</div>"
         )
+
+
+class NotYetError(Exception):
+    """Carries the sentence of a check that has found something wrong."""
+
+
+def call_answer(function: Callable, *arguments: object) -> object:
+    """Call a learner's function on copies of the arguments.
+
+    Args:
+        function: What the learner wrote.
+        *arguments: What it is called with; tensors are cloned first.
+
+    Returns:
+        What the function returns, never None.
+
+    Raises:
+        NotYetError: If it is no function, raises anything, changes an input or returns None.
+
+    Notebook: all
+    """
+    if not callable(function):
+        raise NotYetError(
+            f"the check needs the function itself, got {type(function).__name__}; write its name "
+            "without brackets."
+        )
+    copies = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
+    try:
+        result = function(*copies)
+    except Exception as error:  # the learner's code may raise anything
+        raise NotYetError(f"your function stopped with {type(error).__name__}: {error}") from error
+    for copy, original in zip(copies, arguments, strict=True):
+        if isinstance(original, Tensor) and not torch.equal(copy, original):
+            raise NotYetError(
+                "your function changed one of its inputs; write x = x * gain instead of x *= gain."
+            )
+    if result is None:
+        raise NotYetError("your function gives back None; end it with a return.")
+    return result
