@@ -1,0 +1,214 @@
+"""The checks of lesson 6: right answers pass, each usual mistake gets its own sentence."""
+
+import math
+
+import pytest
+import torch
+
+from course_utils import metrics
+from course_utils.exercises.feedback import Feedback
+from course_utils.exercises.lesson_06 import check_got_worse, check_interval, check_si_sdr
+
+
+def assert_not_yet(feedback, message):
+    assert isinstance(feedback, Feedback)
+    assert not feedback.passed
+    assert message in feedback.message, feedback
+
+
+def fails(*_):
+    raise RuntimeError("two\nlines")
+
+
+SHARED_MISTAKES = [
+    (fails, "Your function stopped with RuntimeError: two lines"),
+    (lambda *_: None, "returns nothing"),
+    (3, "Hand over the function itself, not int"),
+]
+
+
+# --- SI-SDR --------------------------------------------------------------------------------
+
+
+def db(signal, noise):
+    return 10 * torch.log10(signal.square().sum() / noise.square().sum())
+
+
+def centre(e, r):
+    return e - e.mean(), r - r.mean()
+
+
+def target(e, r):
+    return (e @ r) / (r @ r) * r
+
+
+def right_si_sdr(e, r):
+    e, r = centre(e, r)
+    return db(target(e, r), e - target(e, r))
+
+
+def in_place(e, r):
+    e -= e.mean()
+    return right_si_sdr(e, r)
+
+
+def unscaled_top(e, r):
+    e, r = centre(e, r)
+    return db(r, e - target(e, r))
+
+
+def estimate_on_top(e, r):
+    e, r = centre(e, r)
+    return db(e, e - target(e, r))
+
+
+def wrong_energy(e, r):
+    e, r = centre(e, r)
+    scaled = (e @ r) / (e @ e) * r
+    return db(scaled, e - scaled)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        right_si_sdr,
+        lambda e, r: float(right_si_sdr(e, r)),
+        lambda e, r: right_si_sdr(e.double(), r.double()),
+        lambda e, r: metrics.si_sdr(estimate=e, reference=r),
+        lambda e, r: metrics.si_sdr(estimate=r, reference=e),  # SI-SDR does not mind the order
+    ],
+)
+def test_right_si_sdr_passes(answer):
+    assert check_si_sdr(answer).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda e, r: 0.0, "follow the three steps"),
+        (lambda e, r: "10 dB", "yours is str"),
+        (lambda e, r: e, "yours has shape (2000,)"),
+        (lambda e, r: e.sum() / 0, "look for a division by zero"),
+        (in_place, "were changed"),
+        (lambda e, r: db(target(e, r), e - target(e, r)), "subtract the mean"),
+        (lambda e, r: -right_si_sdr(e, r), "upside down"),
+        (lambda e, r: 2 * right_si_sdr(e, r), "the factor is 10, not 20"),
+        (lambda e, r: right_si_sdr(e, r) / 10, "multiplied by 10"),
+        (lambda e, r: right_si_sdr(e, r) * math.log(10), "torch.log10"),
+        (lambda e, r: db(r, e - r), "this is the plain SNR"),
+        (lambda e, r: db(centre(e, r)[1], centre(e, r)[0] - centre(e, r)[1]), "the plain SNR"),
+        (unscaled_top, "above the line belongs the scaled target"),
+        (estimate_on_top, "belongs the target alone"),
+        (wrong_energy, "not of the estimate"),
+    ],
+)
+def test_wrong_si_sdr_gets_its_sentence(answer, message):
+    assert_not_yet(check_si_sdr(answer), message)
+
+
+# --- bootstrap interval --------------------------------------------------------------------
+
+
+def means(values, num_resamples=2000, num_drawn=None):
+    drawn = torch.randint(len(values), (num_resamples, num_drawn or len(values)))
+    return values[drawn].mean(dim=1)
+
+
+def ends(values, low=0.025, high=0.975):
+    return tuple(torch.quantile(values, torch.tensor([low, high])).tolist())
+
+
+def shuffled_means(values):
+    """Drawn without replacement: always the same clips, always the same mean."""
+    return torch.stack([values[torch.randperm(len(values))].mean() for _ in range(100)])
+
+
+def shrink(values):
+    result = ends(means(values))
+    values.mul_(0)
+    return result
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("num_resamples", [1000, 5000])
+def test_right_interval_passes_whatever_the_draws(seed, num_resamples):
+    torch.manual_seed(seed)
+    feedback = check_interval(lambda values: ends(means(values, num_resamples)))
+    assert feedback.passed, feedback
+
+
+def test_an_interval_as_a_list_or_tensor_passes():
+    assert check_interval(lambda values: list(ends(means(values)))).passed
+    assert check_interval(lambda values: torch.tensor(ends(means(values)))).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda v: v.mean(), "Return two numbers"),
+        (lambda v: ends(means(v))[::-1], "The ends are swapped"),
+        (lambda v: (v.mean(), v.mean()), "with replacement"),
+        (
+            lambda v: ends(torch.stack([v[torch.randperm(len(v))].mean() for _ in range(99)])),
+            "with",
+        ),
+        (lambda v: ends(v), "where the clips lie, not where their mean lies"),
+        (lambda v: ends(means(v), 0.5, 0.975), "evenly around the mean"),
+        (lambda v: ends(means(v), 0.025, 0.9), "evenly around the mean"),
+        (lambda v: ends(means(v), 0.05, 0.95), "too narrow"),
+        (lambda v: ends(means(v), 0.005, 0.995), "too wide"),
+        (lambda v: ends(means(v, num_drawn=6)), "as many clips in each resample"),
+        (lambda v: ends(means(v), 0.25, 0.75), "0.025 and 0.975"),
+        (lambda v: (v.mean() - 1, "high"), "The upper end is one number, and yours is str"),
+        (lambda v: (0.0, 0.0), "with replacement"),
+        (shrink, "were changed"),
+    ],
+)
+def test_wrong_interval_gets_its_sentence(answer, message):
+    assert_not_yet(check_interval(answer), message)
+
+
+# --- the clips that got worse --------------------------------------------------------------
+
+
+def change(row):
+    return row["pesq"] - row["input_pesq"]
+
+
+def right_names(rows):
+    return [row["name"] for row in sorted(rows, key=change) if change(row) < 0]
+
+
+def sort_in_place(rows):
+    rows.sort(key=change)
+    return right_names(rows)
+
+
+@pytest.mark.parametrize("answer", [right_names, lambda rows: tuple(right_names(list(rows)))])
+def test_right_names_pass(answer):
+    assert check_got_worse(answer).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *SHARED_MISTAKES,
+        (lambda rows: [], "is missing from your list"),
+        (lambda rows: "clip 1", "Return a list of names, not str"),
+        (lambda rows: [row for row in rows if change(row) < 0], "yours holds dict"),
+        (lambda rows: [row["name"] for row in rows], "got better by"),
+        (lambda rows: [row["name"] for row in rows if change(row) <= 0], "scored the same"),
+        (lambda rows: right_names(rows)[::-1], "the largest fall should come first"),
+        (lambda rows: [r["name"] for r in rows if change(r) < 0], "the largest fall"),
+        (lambda rows: right_names(rows)[:3], "is missing from your list"),
+        (lambda rows: [r["name"] for r in rows if change(r) > 0], "got better"),
+        (lambda rows: right_names(rows) * 2, "twice"),
+        (lambda rows: ["clip 99"], "is no name of a row"),
+        (lambda rows: [r["name"] for r in sorted(rows, key=lambda r: r["pesq"])], "got better"),
+        (sort_in_place, "were changed"),
+    ],
+)
+def test_wrong_names_get_their_sentence(answer, message):
+    assert_not_yet(check_got_worse(answer), message)
