@@ -35,7 +35,7 @@ def make(name):
 
 
 def picture(explorer):
-    return np.asarray(Image.open(io.BytesIO(explorer.image.value)))
+    return np.asarray(Image.open(io.BytesIO(explorer.image.value)).convert("RGB"))
 
 
 def sounds(explorer):
