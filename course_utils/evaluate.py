@@ -315,7 +315,7 @@ def _run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     rows = score_pairs(pairs, methods, on_pair=_show_progress if sys.stderr.isatty() else None)
     unit = "noise" if options.noisy is None else "name"
-    print(f"{len(pairs)} pairs, {time.perf_counter() - started:.0f} s")
+    print(f"{len(pairs)} pair{'s' * (len(pairs) != 1)}, {time.perf_counter() - started:.0f} s")
     for score in SCORES:
         for by in ("snr_db", "kind") if options.noisy is None else (None,):
             print(f"\n{score.upper().replace('_', '-')}{' by ' + by if by else ''}")
