@@ -6,12 +6,18 @@ calls ``show()``. Spectrograms share one colour scale, so two pictures can be co
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
+from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from course_utils.features import STFTConfig, decibels, window_tensor
@@ -32,6 +38,34 @@ VMIN, VMAX = -90.0, -10.0
 DPI = 80
 _LABEL_SIZE = 11
 _TICK_SIZE = 10
+
+
+def use_course_style() -> None:
+    """Give every figure of a notebook the course's size, sharpness and file size.
+
+    Figures made afterwards, also directly with ``plt.subplots``, are 9 inches wide at 80 dots
+    per inch and lay themselves out. Inside a notebook they are stored with 256 colours, which
+    nobody sees on these pictures and which makes a spectrogram three times lighter.
+
+    Notebook: all
+    """
+    plt.rcParams.update(
+        {
+            "figure.figsize": (9, 3),
+            "figure.dpi": DPI,
+            "figure.constrained_layout.use": True,
+            "axes.labelsize": _LABEL_SIZE,
+            "axes.titlesize": _LABEL_SIZE + 1,
+            "xtick.labelsize": _TICK_SIZE,
+            "ytick.labelsize": _TICK_SIZE,
+            "legend.fontsize": _TICK_SIZE,
+        }
+    )
+    plt.close(plt.figure())  # lets the notebook choose its backend before we add to it
+    shell = get_ipython()
+    if shell is not None:
+        formatter = shell.display_formatter.formatters["image/png"]
+        formatter.for_type(Figure, _light_png)
 
 
 def plot_waveform(
@@ -288,6 +322,18 @@ def label_axes(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     ax.set_xlabel(xlabel, fontsize=_LABEL_SIZE)
     ax.set_ylabel(ylabel, fontsize=_LABEL_SIZE)
     ax.tick_params(labelsize=_TICK_SIZE)
+
+
+def _light_png(figure: Figure) -> str | None:
+    """Encode a figure as PNG with 256 colours, in base64 as notebooks store it."""
+    plain = print_figure(figure, fmt="png")
+    if plain is None:  # nothing was drawn
+        return None
+    picture = Image.open(io.BytesIO(plain)).convert("RGB")
+    light = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    light.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _image(ax, picture, config, color_map, vmin, vmax, bar_label) -> None:

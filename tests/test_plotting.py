@@ -1,11 +1,18 @@
 """Figures: what is drawn, where, on which scale, and the refusals."""
 
+import base64
+import io
 import math
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import print_figure
+from matplotlib.figure import Figure
+from PIL import Image
 
 from course_utils.features import STFTConfig, magnitude, stft
 from course_utils.plotting import (
@@ -19,6 +26,7 @@ from course_utils.plotting import (
     plot_spectrogram,
     plot_training,
     plot_waveform,
+    use_course_style,
 )
 
 RATE = 16_000
@@ -42,6 +50,12 @@ def sine(frequency=1000.0, amplitude=1.0, num_samples=RATE):
 
 def labels(ax):
     return ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+
+
+@pytest.fixture
+def own_style():
+    with matplotlib.rc_context():
+        yield
 
 
 ALL = {
@@ -216,3 +230,31 @@ def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
     assert plt.get_fignums() == []  # nothing half drawn is left behind
+
+
+def test_course_style_sets_size_and_sharpness(own_style):
+    use_course_style()
+    figure = plt.figure()
+    assert figure.dpi == 80 and tuple(figure.get_size_inches()) == (9, 3)
+    assert figure.get_layout_engine() is not None
+    assert plt.get_fignums() == [figure.number], "the figure that woke the backend is gone"
+
+
+def test_course_style_makes_light_pictures_that_look_the_same(own_style):
+    shell = InteractiveShell.instance()
+    try:
+        use_course_style()
+        generator = torch.Generator().manual_seed(0)
+        clip = 0.1 * torch.randn(1, 2 * RATE, generator=generator)
+        figure = plot_spectrogram(stft(clip, CONFIG), CONFIG).figure
+        show = shell.display_formatter.formatters["image/png"].lookup_by_type(Figure)
+        light = base64.b64decode(show(figure))
+        plain = print_figure(figure, fmt="png")
+        assert len(light) < 0.5 * len(plain)
+        pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in (light, plain)]
+        first, second = (np.asarray(picture).astype(float) for picture in pictures)
+        assert first.shape == second.shape
+        assert np.abs(first - second).mean() < 4  # of 255
+        assert show(plt.figure()) is None  # an empty figure is not shown at all
+    finally:
+        InteractiveShell.clear_instance()
