@@ -237,6 +237,7 @@ def test_course_style_sets_size_and_sharpness(own_style):
     figure = plt.figure()
     assert figure.dpi == 80 and tuple(figure.get_size_inches()) == (9, 3)
     assert figure.get_layout_engine() is not None
+    assert figure.subplots().plot([0, 1])[0].get_color() == COLORS["noisy"]
     assert plt.get_fignums() == [figure.number], "the figure that woke the backend is gone"
 
 
