@@ -44,8 +44,9 @@ def use_course_style() -> None:
     """Give every figure of a notebook the course's size, sharpness and file size.
 
     Figures made afterwards, also directly with ``plt.subplots``, are 9 inches wide at 80 dots
-    per inch, lay themselves out and use the colours above. Inside a notebook they are stored with 256 colours, which
-    nobody sees on these pictures and which makes a spectrogram three times lighter.
+    per inch, lay themselves out and use the colours above. Inside a notebook they are stored
+    with 256 colours, which nobody sees on these pictures and which makes a spectrogram three
+    times lighter.
 
     Notebook: all
     """
