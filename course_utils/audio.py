@@ -24,6 +24,7 @@ _SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32":
 _FLOAT_SUBTYPES = {"FLOAT": torch.float32, "DOUBLE": torch.float64}
 _SUFFIX_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _MAX_KERNEL_SIZE = 20_000_000
+_MP3_SLACK = 0.1  # seconds; an MP3 file without a length in its header has an estimated one
 
 
 @dataclass(frozen=True)
@@ -358,7 +359,8 @@ def _read_frames(file: soundfile.SoundFile, path, start: int, num_frames: int):
         num_read = len(samples)
     except soundfile.LibsndfileError:
         samples = None
-    if samples is None or num_read < num_frames:
+    slack = round(_MP3_SLACK * file.samplerate) if file.format == "MP3" and num_read else 0
+    if samples is None or num_read < num_frames - slack:
         raise ValueError(
             f"path {os.fspath(path)!r} was cut short or damaged ({num_read} of {num_frames} "
             "frames could be read); copy or export it again."

@@ -195,6 +195,30 @@ def test_audio_info_refuses_the_same_files(tmp_path, name):
         audio_info(tmp_path / name)
 
 
+def test_an_mp3_that_ends_early_is_told(tmp_path):
+    path = tmp_path / "clip.mp3"
+    soundfile.write(path, noise(80000).numpy(), 16000)
+    assert load_audio(path)[0].shape == (1, audio_info(path).num_frames)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"cut short or damaged \([1-9]\d* of \d+ frames"):
+        load_audio(path)
+
+
+def test_an_mp3_without_a_length_in_its_header_is_read(tmp_path):
+    path = tmp_path / "clip.mp3"
+    soundfile.write(
+        path, noise(80000).numpy(), 16000, bitrate_mode="CONSTANT", compression_level=0.9
+    )
+    frames = path.read_bytes()
+    frames = frames[frames.index(frames[:2], 2) :]  # the first frame holds the exact length
+    tag = b"ID3\x04" + bytes(5) + b"\x40" + bytes(64)  # now the guess counts 64 bytes too many
+    path.write_bytes(tag + frames)
+    waveform, _ = load_audio(path)
+    assert waveform.shape[-1] < audio_info(path).num_frames  # the guess was too high
+    assert waveform.shape[-1] == pytest.approx(80000, abs=1500)
+
+
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
 def test_wav_written_to_a_pipe_is_no_truncated_file(clip, length):
     content = bytearray(clip.read_bytes())

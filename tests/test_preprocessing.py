@@ -116,6 +116,9 @@ def test_levels_follow_the_gain_in_db(level_db, num_samples, dtype):
 def test_levels_of_one_sample_and_of_half_precision():
     assert peak_db(torch.tensor([-0.1])) == pytest.approx(-20, abs=1e-5)
     assert rms_db(torch.full((2, 70000), 0.1, dtype=torch.float16)) == pytest.approx(-20, abs=0.01)
+    soft = torch.full((1, 1_000_000), 2e-4, dtype=torch.float16)  # its squares vanish in float16
+    soft[0, 0] = 1.0
+    assert rms_db(soft) == pytest.approx(rms_db(soft.double()), abs=1e-6)
 
 
 @pytest.mark.parametrize("function", [peak_db, rms_db, peak_normalize])
@@ -163,6 +166,7 @@ def test_segments_hold_every_sample_in_its_place(length, segment_length, channel
     pieces = segment(waveform, segment_length, hop_length=hop_length)
     hop = hop_length or segment_length
     assert pieces.shape[1:] == (channels, segment_length)
+    assert pieces.is_contiguous()
     assert len(pieces) == 1 + math.ceil(max(0, length - segment_length) / hop)
     for number, piece in enumerate(pieces):
         expected = waveform[:, number * hop : number * hop + segment_length]
@@ -328,6 +332,28 @@ def test_of_equal_lags_the_nearest_to_zero_wins():
     single = torch.zeros(1, 300)
     single[0, 110] = 1.0
     assert abs(estimate_delay(comb, single)) == 10
+    comb[0, [70, 110]] = 2.0  # lags -30 and +10 match best, and equally well
+    comb[0, [100, 120]] = 0.0
+    single = single.roll(-10, dims=-1)
+    assert estimate_delay(comb, single) == 10
+
+
+def test_a_smooth_sound_is_placed_to_the_sample():
+    """Neighbouring lags match to more than 0.99, and still the right one is taken."""
+    lowpass = scipy.signal.butter(2, 200, fs=16000, output="sos")
+    smooth = scipy.signal.sosfilt(lowpass, np.random.default_rng(0).standard_normal(20000))
+    smooth = torch.from_numpy(smooth).unsqueeze(0)
+    for delay in (-5, -1, 1, 5):
+        delayed, reference = smooth[:, 100 - delay : 16100 - delay], smooth[:, 100:16100]
+        assert estimate_delay(delayed, reference) == delay
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_delay_of_nearly_the_whole_clip_does_not_wrap_around(sign):
+    late, early = torch.zeros(1, 1000), torch.zeros(1, 1000)
+    late[0, 990], early[0, 5] = 1.0, 1.0
+    pair = (late, early) if sign > 0 else (early, late)
+    assert estimate_delay(*pair) == sign * 985
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.25])
