@@ -89,7 +89,8 @@ class Explorer(ipywidgets.VBox):
     ) -> None:
         """Draw the first picture and listen to the controls."""
         self.controls = controls
-        self.image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+        size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
+        self.image = ipywidgets.Image(format="png", layout=size)
         self.message = ipywidgets.HTML()
         self.facts = ipywidgets.HTML()
         self.player = ipywidgets.HTML()
@@ -108,6 +109,12 @@ class Explorer(ipywidgets.VBox):
         """Name the controls and their values; the inherited text would spell out the picture."""
         values = ", ".join(f"{name}={control.value!r}" for name, control in self.controls.items())
         return f"Explorer({values})"
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        """Add what a page shows that was opened and not yet run."""
+        bundle = super()._repr_mimebundle_(**options)
+        bundle["text/plain"] = f"{self!r}: run this cell, and the sliders appear here."
+        return bundle
 
     def _call(self) -> View:
         """Ask for the view that belongs to the present values of the controls."""
@@ -133,7 +140,7 @@ class Explorer(ipywidgets.VBox):
         for artist in self._moving:
             artist.axes.draw_artist(artist)
         self.image.value = _png(self._canvas)
-        self.facts.value = f"<div>{view.facts}</div>"
+        self.facts.value = f'<div style="line-height:1.5">{view.facts}</div>'
         self.player.value = view.player
 
 

@@ -106,7 +106,11 @@ def test_snr_is_measured_and_heard(snr_db):
 
 
 def test_text_names_the_controls_and_not_the_picture():
-    assert repr(make("mask")) == "Explorer(strength=1.0, floor_db=-60.0)"
+    explorer = make("mask")
+    assert repr(explorer) == "Explorer(strength=1.0, floor_db=-60.0)"
+    bundle = explorer._repr_mimebundle_()
+    assert bundle["text/plain"].endswith("run this cell, and the sliders appear here.")
+    assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
 def test_snr_slider_covers_the_promised_range():
