@@ -1,0 +1,193 @@
+"""The lessons as a learner meets them: JupyterLab, a slider, a player, an exercise.
+
+Needs Chromium. Without one these tests are skipped, unless COURSE_REQUIRE_BROWSER is set.
+"""
+
+import ast
+import os
+import re
+
+import nbformat
+import pytest
+from lab import ROOT, chromium, errors, find_chromium, jupyterlab, open_notebook, run_all
+from playwright.sync_api import Locator, Page, expect
+
+NOTEBOOKS = ROOT / "notebooks"
+WITH_EXPLORER = {
+    "01_create_paired_audio_data.ipynb": 1,
+    "03_extract_spectrogram_features.ipynb": 3,
+    "04_define_the_denoiser_model.ipynb": 1,
+}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not os.environ.get("COURSE_REQUIRE_BROWSER") and find_chromium() is None,
+        reason="no Chromium here: install Debian's chromium, or run `playwright install chromium`",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert find_chromium(), "COURSE_REQUIRE_BROWSER is set, and there is no Chromium"
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=WITH_EXPLORER)
+def lesson(request, browser, lab):
+    """A lesson, run from top to bottom in the browser; the tests below share the page."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    open_notebook(page, lab, request.param)
+    run_all(page)
+    page.lesson = request.param
+    yield page
+    page.close()
+
+
+def picture(explorer: Locator) -> str:
+    """Fingerprint of the picture that an explorer shows."""
+    return explorer.locator("img.widget-image").evaluate(
+        """async image => {
+            const bytes = await (await fetch(image.src)).arrayBuffer();
+            const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+            return digest.join(" ");
+        }"""
+    )
+
+
+def after(page: Page, explorer: Locator, shown: str) -> str:
+    """The picture once it is another one than `shown`, or the same after three seconds."""
+    for _ in range(30):
+        page.wait_for_timeout(100)
+        if picture(explorer) != shown:
+            break
+    return picture(explorer)
+
+
+def test_nothing_is_red(lesson):
+    assert errors(lesson) == []
+    assert lesson.faults == []
+
+
+def test_every_slider_moves_the_picture(lesson):
+    explorer = lesson.locator(".widget-vbox", has=lesson.locator("img.widget-image")).first
+    explorer.scroll_into_view_if_needed()
+    sliders = explorer.locator(".noUi-handle")
+    assert sliders.count() >= WITH_EXPLORER[lesson.lesson]
+    for k in range(sliders.count()):
+        start = shown = picture(explorer)
+        seen = {start}
+        # Up and back, then down and back: one of the two may be a combination that cannot be.
+        for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowRight"):
+            sliders.nth(k).press(key)
+            shown = after(lesson, explorer, shown)
+            seen.add(shown)
+        assert len(seen) >= 2, f"slider {k + 1} moves nothing"
+        assert shown == start, f"slider {k + 1} does not come back to where it began"
+    assert errors(lesson) == []
+
+
+def players(page: Page) -> list[tuple[int, float]]:
+    """How far every player on the page has loaded (2 and more: it can play), and its seconds."""
+    return page.locator("audio").evaluate_all(
+        """players => Promise.all(players.map(player => new Promise(done => {
+            const tell = () => done([player.readyState, player.duration]);
+            if (player.readyState >= 2) return tell();
+            player.onloadeddata = player.onerror = tell;
+            player.load();
+            setTimeout(tell, 10000);
+        })))"""
+    )
+
+
+def test_every_player_holds_sound(lesson):
+    assert len(players(lesson)) >= 2
+    assert all(ready >= 2 and duration > 0.2 for ready, duration in players(lesson))
+    assert lesson.locator("audio[autoplay]").count() == 0
+
+
+@pytest.mark.parametrize("file", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda file: file.stem)
+def test_the_page_plays_before_anything_was_run(file, browser, lab):
+    stored = file.read_text().count("<audio ")
+    page = browser.new_page()
+    open_notebook(page, lab, file.name, folder="as_committed")
+    assert len(players(page)) == stored >= 1
+    assert all(ready >= 2 and duration > 0.2 for ready, duration in players(page))
+    assert errors(page) == []
+    page.close()
+
+
+class WithoutAnswer(ast.NodeTransformer):
+    """Turns a solution into a wrong answer: whatever it returned or named becomes None."""
+
+    def visit_Return(self, node):
+        return ast.Return(ast.Constant(None))
+
+
+def wrong(solution: str) -> str:
+    tree = ast.parse(solution)
+    if not any(isinstance(node, ast.Return) for node in ast.walk(tree)):
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                node.value = ast.Constant(None)
+        return ast.unparse(ast.fix_missing_locations(tree))
+    return ast.unparse(ast.fix_missing_locations(WithoutAnswer().visit(tree)))
+
+
+def answer(page: Page, stub: int, check: int, text: str) -> Locator:
+    """Type an answer over the stub, run it and its check, and return the check's verdict."""
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    cells.nth(stub).locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    page.keyboard.press("Control+Enter")
+    cells.nth(check).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    return cells.nth(check).locator(".jp-OutputArea-output")
+
+
+def test_an_exercise_answered_wrongly_and_then_rightly(lesson):
+    cells = nbformat.read(NOTEBOOKS / lesson.lesson, as_version=4).cells
+    where = {
+        tag: next(k for k, cell in enumerate(cells) if tag in cell.metadata.get("tags", []))
+        for tag in ("exercise", "exercise-check", "exercise-solution")
+    }
+    folded = cells[where["exercise-solution"]].source
+    solution = re.search(r"```python\n(.*?)```", folded, re.DOTALL).group(1).rstrip()
+    stub, check = where["exercise"], where["exercise-check"]
+
+    verdict = answer(lesson, stub, check, wrong(solution))
+    expect(verdict).to_contain_text("Not yet", timeout=20_000)
+    verdict = answer(lesson, stub, check, solution)
+    expect(verdict).to_contain_text("Solved", timeout=20_000)
+    assert errors(lesson) == []
+
+
+def test_a_wrong_combination_shows_a_sentence(lesson):
+    if not lesson.lesson.startswith("03"):
+        pytest.skip("only lesson 3 has settings that exclude each other")
+    explorer = lesson.locator(".widget-vbox", has=lesson.locator("img.widget-image")).first
+    hop_length = explorer.locator(".noUi-handle").nth(1)
+    sentence = "This combination cannot work"
+    for _ in range(12):
+        hop_length.press("ArrowRight")
+    expect(explorer).to_contain_text(sentence, timeout=10_000)
+    assert errors(lesson) == []
+    for _ in range(12):
+        hop_length.press("ArrowLeft")
+    expect(explorer).not_to_contain_text(sentence, timeout=10_000)
+
+
+def test_a_wrong_answer_is_wrong():
+    assert wrong("def f(x):\n    return x + 1") == "def f(x):\n    return None"
+    assert wrong("import math\nanswer = math.pi") == "import math\nanswer = None"
