@@ -7,6 +7,7 @@ network is worth is what it gains over them.
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from course_utils.audio import validate_waveform
 from course_utils.features import STFTConfig, istft, stft
@@ -40,15 +41,17 @@ def spectral_subtraction(
     config: STFTConfig = _DEFAULT_CONFIG,
     *,
     quiet_share: float = 0.2,
-    over_subtraction: float = 1.5,
-    floor_db: float = -15.0,
+    over_subtraction: float = 2.0,
+    floor_db: float = -12.0,
+    smoothing_frames: int = 3,
 ) -> Tensor:
     """Subtract the average spectrum of the quietest frames from every frame.
 
     The noise magnitude N(freq) is the mean over the quietest frames of the clip. Each bin is
-    multiplied by gain = max(1 - over_subtraction * N / |Y|, floor). The noise phase stays, and
-    bins that by chance stick out of the noise survive alone: that is the tinkling known as
-    musical noise, which over-subtraction and the floor make bearable.
+    multiplied by gain = max(1 - over_subtraction * N / |Y|, floor), with |Y| averaged over a few
+    frames. The noisy phase stays. Bins that by chance stick out of the noise survive alone: that
+    is the tinkling known as musical noise, which over-subtraction, the floor and the average
+    make bearable (smoothing_frames=1, floor_db=-40 lets it be heard).
 
     Args:
         noisy: Float tensor (..., time).
@@ -56,6 +59,7 @@ def spectral_subtraction(
         quiet_share: Share of the frames taken for noise alone, above 0 and up to 1.
         over_subtraction: How many times the noise is subtracted, at least 0; 0 changes nothing.
         floor_db: Lowest gain in dB, at most 0; some noise left hides the tinkling.
+        smoothing_frames: Frames in the average of |Y|, an odd number; 1 averages nothing.
 
     Returns:
         The estimate, same shape, dtype and device. Scaling the input scales it alike.
@@ -70,12 +74,18 @@ def spectral_subtraction(
     if not 0 < quiet_share <= 1:
         raise ValueError(f"quiet_share must lie above 0 and up to 1, got {quiet_share}; try 0.2.")
     if over_subtraction < 0:
-        raise ValueError(f"over_subtraction must be at least 0, got {over_subtraction}; try 1.5.")
+        raise ValueError(f"over_subtraction must be at least 0, got {over_subtraction}; try 2.")
+    if not isinstance(smoothing_frames, int) or smoothing_frames < 1 or smoothing_frames % 2 == 0:
+        raise ValueError(
+            f"smoothing_frames must be an odd number from 1, got {smoothing_frames}; try 3."
+        )
     floor = _linear_gain(floor_db, "floor_db")
 
     def gain(power: Tensor) -> Tensor:
-        magnitude = power.sqrt()  # (clip, freq, frame)
-        noise = _quiet_mean(magnitude, power, quiet_share)
+        noise = _quiet_mean(power.sqrt(), power, quiet_share)
+        magnitude = functional.avg_pool1d(
+            power, smoothing_frames, 1, smoothing_frames // 2, count_include_pad=False
+        ).sqrt()  # (clip, freq, frame)
         return (1 - over_subtraction * noise / magnitude.clamp_min(_TINY)).clamp_min(floor)
 
     return _filter(noisy, config, gain)
@@ -85,8 +95,8 @@ def wiener_filter(
     noisy: Tensor,
     config: STFTConfig = _DEFAULT_CONFIG,
     *,
-    smoothing: float = 0.98,
-    floor_db: float = -18.0,
+    smoothing: float = 0.9,
+    floor_db: float = -12.0,
 ) -> Tensor:
     """Keep of every bin the share that is speech, with the noise followed through time.
 
@@ -112,7 +122,7 @@ def wiener_filter(
     Notebook: 04
     """
     if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing must lie from 0 to below 1, got {smoothing}; try 0.98.")
+        raise ValueError(f"smoothing must lie from 0 to below 1, got {smoothing}; try 0.9.")
     floor = _linear_gain(floor_db, "floor_db")
 
     def gain(power: Tensor) -> Tensor:
@@ -166,7 +176,7 @@ def _track_noise(power: Tensor) -> Tensor:
         likely = 0.9 * likely + 0.1 * speech
         # A noise that suddenly got louder looks like speech for ever: let some of it through.
         speech = torch.where(likely > 0.99, speech.clamp_max(0.99), speech)
-        update = 0.2 * (1 - speech) * ~empty.unsqueeze(-1)
+        update = 0.1 * (1 - speech) * ~empty.unsqueeze(-1)
         noise = (noise + update * (frame - noise)).clamp_min(_TINY)
         tracked.append(noise)
     return torch.stack(tracked, dim=-1)
@@ -175,5 +185,5 @@ def _track_noise(power: Tensor) -> Tensor:
 def _linear_gain(gain_db: float, name: str) -> float:
     """Turn a gain in dB, at most 0, into a factor."""
     if not gain_db <= 0:
-        raise ValueError(f"{name} must be at most 0 dB, got {gain_db}; try -15.")
+        raise ValueError(f"{name} must be at most 0 dB, got {gain_db}; try -12.")
     return 10 ** (gain_db / 20)

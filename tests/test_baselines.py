@@ -121,6 +121,7 @@ def test_options_at_their_ends_change_nothing_or_everything():
     assert torch.allclose(wiener_filter(noisy, floor_db=0), noisy, atol=1e-5)
     gentle = spectral_subtraction(noisy, over_subtraction=1)
     strong = spectral_subtraction(noisy, over_subtraction=4)
+    assert not torch.allclose(spectral_subtraction(noisy, smoothing_frames=1), gentle, atol=1e-4)
     assert strong.norm() < gentle.norm()
     deep, shallow = (wiener_filter(noise_like(noisy), floor_db=x) for x in (-40, -6))
     assert deep.norm() < shallow.norm()
@@ -162,6 +163,8 @@ def test_options_out_of_range_are_refused_in_words():
         spectral_subtraction(noisy, quiet_share=0)
     with pytest.raises(ValueError, match="over_subtraction must be at least 0, got -1"):
         spectral_subtraction(noisy, over_subtraction=-1)
+    with pytest.raises(ValueError, match="smoothing_frames must be an odd number from 1, got 4"):
+        spectral_subtraction(noisy, smoothing_frames=4)
     with pytest.raises(ValueError, match="floor_db must be at most 0 dB, got 3"):
         wiener_filter(noisy, floor_db=3)
     with pytest.raises(ValueError, match="smoothing must lie from 0 to below 1, got 1"):
