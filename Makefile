@@ -1,8 +1,8 @@
 # make lab        set everything up and open the first lesson
 # make test       set everything up and run every test
-# make train      train the denoisers
-# make bench      score them on the test clips
-# make data       build data/ again from its sources
+# make train      train lesson 5's denoiser, about five minutes
+# make bench      score every denoiser on the test clips
+# make data       build data/ again from its sources (Debian or Ubuntu, FFmpeg)
 # make screenshots  take the README's pictures again
 #
 # Another Python:            make lab PYTHON=python3.12
@@ -31,13 +31,13 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest $(NBVAL) build/notebooks
 
 train: $(VENV)/.ready
-	$(BIN)/python -m course_utils.train
+	$(BIN)/python -m course_utils.train --output notebooks/output/denoiser.pt
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m course_utils.evaluate
 
 data: $(VENV)/.ready-to-test
-	$(BIN)/python data/build.py
+	$(BIN)/python data/build_data.py
 
 screenshots: $(VENV)/.ready-to-test
 	$(BIN)/python tests/tools/screenshots.py

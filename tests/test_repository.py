@@ -16,7 +16,7 @@ PACKAGE = ROOT / "course_utils"
 # A module imports only what stands before it, so that a reader can start at the top.
 MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation", "corpus", "datasets"),
-    *("features", "models", "baselines", "losses", "training", "metrics"),
+    *("features", "models", "export", "baselines", "losses", "training", "metrics"),
     *("plotting", "listening", "widgets", "exercises"),
     *("denoise", "train", "evaluate", "check_environment"),
 ]
