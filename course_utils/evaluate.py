@@ -196,20 +196,22 @@ def format_table(
     *,
     score: str,
     by: str | None,
+    lines: str = "method",
     unit: str | None = "noise",
-    row_key: str = "method",
+    overall: bool = True,
 ) -> str:
     """Lay out one score as text: a line for each method, a column for each value of `by`.
 
     Args:
         rows: What `score_pairs` returned.
         score: The key to average, such as "pesq" or "si_sdr_improvement".
-        by: Key of the columns, such as "snr_db" or "kind"; None gives only the column of all.
+        by: Key of the columns, such as "snr_db" or "kind"; None for none.
+        lines: Key of the lines; lines="kind" and by="method" turn a wide table on its side.
         unit: Passed on to `metrics.summarize`: rows that are drawn together for the interval.
-        row_key: Key of the lines.
+        overall: Add a last column, the mean of the line with its 95 % interval.
 
     Returns:
-        The table: means, and in the last column the mean of all with its 95 % interval.
+        The table, ready to print in a fixed-width font.
 
     Raises:
         ValueError: No rows, or a key that they lack.
@@ -217,24 +219,23 @@ def format_table(
     Notebook: 06
     """
     rows = list(rows)
-    overall = summarize(rows, by=row_key, scores=score, unit=unit)
-    cells = summarize(rows, by=(row_key, by), scores=score) if by else []
-    columns = list(dict.fromkeys(line[by] for line in cells))
-    places = DECIMALS.get(score.removeprefix("input_").removesuffix("_improvement"), 2)
-    heads = [_column_title(column) for column in columns]
-    first = max(len(str(line[row_key])) for line in overall)
-    widths = [max(len(head), 6) for head in heads]
-    lines = [" " * first + "".join(f"  {h:>{w}}" for h, w in zip(heads, widths, strict=True))]
-    lines[0] += "  all clips [95 % interval]"
-    values = {(line[row_key], line[by]): line[score] for line in cells} if by else {}
-    for line in overall:
-        text = f"{line[row_key]!s:<{first}}"
-        for column, width in zip(columns, widths, strict=True):
-            value = values.get((line[row_key], column))
-            text += "  " + (" " * width if value is None else f"{value:{width}.{places}f}")
-        text += f"  {line[score]:.{places}f} [{line[f'{score}_low']:.{places}f}, "
-        lines.append(text + f"{line[f'{score}_high']:.{places}f}]")
-    return "\n".join(lines)
+    means = summarize(rows, by=lines, scores=score, unit=unit)
+    cells = summarize(rows, by=(lines, by), scores=score, num_resamples=1) if by else []
+    values = {(cell[lines], cell[by]): cell[score] for cell in cells}
+    name = score.removeprefix("input_").removesuffix("_improvement")
+    places = DECIMALS.get(name, 2)
+    columns = list(dict.fromkeys(column for _, column in values))
+    table = [["", *map(_title, columns)]]
+    for mean in means:
+        found = (values.get((mean[lines], column)) for column in columns)
+        cells = ["" if value is None else f"{value:.{places}f}" for value in found]
+        table.append([_title(mean[lines]), *cells])
+    if overall:
+        table[0].append("all clips [95 % interval]")
+        for text, mean in zip(table[1:], means, strict=True):
+            low, high = (f"{mean[score + end]:.{places}f}" for end in ("_low", "_high"))
+            text.append(f"{mean[score]:.{places}f} [{low}, {high}]")
+    return _align(table)
 
 
 def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
@@ -317,9 +318,13 @@ def _run(options: argparse.Namespace) -> None:
     unit = "noise" if options.noisy is None else "name"
     print(f"{len(pairs)} pair{'s' * (len(pairs) != 1)}, {time.perf_counter() - started:.0f} s")
     for score in SCORES:
-        for by in ("snr_db", "kind") if options.noisy is None else (None,):
-            print(f"\n{score.upper().replace('_', '-')}{' by ' + by if by else ''}")
-            print(format_table(rows, score=score, by=by, unit=unit))
+        title = score.upper().replace("_", "-")
+        if options.noisy is not None:
+            print(f"\n{title}\n{format_table(rows, score=score, by=None, unit=unit)}")
+            continue
+        print(f"\n{title} by SNR\n{format_table(rows, score=score, by='snr_db')}")
+        by_kind = format_table(rows, score=score, by="method", lines="kind", overall=False)
+        print(f"\n{title} by kind of noise\n{by_kind}")
     if options.csv is not None:
         write_csv(options.csv, rows)
 
@@ -373,9 +378,18 @@ def _score(pair: EvaluationPair, method: str, estimate: Tensor, scores: Sequence
         raise ValueError(f"{pair.name!r}, {method}: {error}") from error
 
 
-def _column_title(value) -> str:
+def _title(value) -> str:
     """A number of dB as "-5 dB", anything else as it is."""
     return f"{value:g} dB" if isinstance(value, int | float) else str(value)
+
+
+def _align(table: list[list[str]]) -> str:
+    """Pad cells to columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        line[:] = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        line[0] = line[0].strip().ljust(widths[0])
+    return "\n".join("  ".join(line).rstrip() for line in table)
 
 
 if __name__ == "__main__":
