@@ -21,6 +21,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 FREE_GIGABYTES = 1.0
 INSTALL = "run: python -m pip install -r requirements.txt -e ."
 CLONE = "run: git checkout -- data (or clone the course again)"
+COMPILER = "lesson 6 wants it: install a C compiler (see README), then: python -m pip install {}"
 MANAGER = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
 
 
@@ -46,7 +47,8 @@ def _check_package(package: str, *, root: Path = ROOT) -> str:
     try:
         loaded = importlib.import_module(package)
     except Exception as error:  # a broken shared library raises OSError, not ImportError
-        raise Problem(f"{package} cannot be imported ({error})", INSTALL) from error
+        remedy = COMPILER.format(f"pesq=={wanted}") if package == "pesq" else INSTALL
+        raise Problem(f"{package} cannot be imported ({error})", remedy) from error
     # "2.14.1+cpu" is 2.14.1, built for machines without a GPU. pesq does not tell its version.
     found = str(getattr(loaded, "__version__", wanted)).split("+")[0]
     if found != wanted:

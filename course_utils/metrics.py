@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import pesq as pesq_package
 import pystoi
 import torch
 from torch import Tensor
@@ -175,6 +174,13 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
         )
     _check_sound(reference, "reference")
     _check_sound(estimate, "estimate")
+    try:
+        import pesq as pesq_package  # here, because it is built from C, and not every machine can
+    except ImportError as error:
+        raise ImportError(
+            "PESQ needs the package pesq, which is not installed; install a C compiler, then run: "
+            "python -m pip install pesq==0.0.4."
+        ) from error
     mode = "wb" if sample_rate == 16000 else "nb"
     # The package divides both by one common peak; with levels far apart the quieter one would
     # round to nothing, and PESQ makes the levels equal anyway.

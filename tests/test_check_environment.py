@@ -3,6 +3,7 @@
 import builtins
 import hashlib
 import importlib
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,6 +69,16 @@ def test_a_package_that_breaks_on_import(monkeypatch):
     with pytest.raises(check.Problem, match="torchaudio cannot be imported .libcudart") as caught:
         check._check_package("torchaudio")
     assert "pip install -r requirements.txt" in caught.value.args[1]
+
+
+def test_a_package_that_could_not_be_built(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named '{name}'")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(check.Problem, match="pesq cannot be imported") as caught:
+        check._check_package("pesq")
+    assert re.search(r"C compiler .* pip install pesq==\d", caught.value.args[1])
 
 
 def test_soundfile_without_flac(monkeypatch):

@@ -1,6 +1,7 @@
 """Scores: against torchmetrics, closed forms, invariants, and errors in words."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -385,3 +386,11 @@ def test_summarize_refuses_bad_rows_and_options():
         metrics.summarize(rows, scores="pesq", num_resamples=0)
     with pytest.raises(ValueError, match="scores must name at least one"):
         metrics.summarize(rows, scores=())
+
+
+def test_without_the_pesq_package_the_other_scores_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pesq", None)
+    speech = make_speech()
+    assert metrics.si_sdr(estimate=speech, reference=speech) == 100.0
+    with pytest.raises(ImportError, match="python -m pip install pesq==0.0.4"):
+        metrics.pesq(estimate=speech, reference=speech)
