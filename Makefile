@@ -50,7 +50,8 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	  echo "$(PYTHON) is `$(PYTHON) --version`, and the course runs on Python 3.11, 3.12 and 3.13: name one of these, as in: make lab PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install $(shell grep -oE '^(torch|torchaudio)==[0-9.]+' requirements.txt) --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt -e . || { \
+	  echo "The installation stopped. If the lines above speak of pesq, install a C compiler: README.md says how."; exit 1; }
 	touch $@
 
 $(VENV)/.ready-to-test: $(VENV)/.ready tests/requirements.txt
