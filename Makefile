@@ -7,10 +7,12 @@
 #
 # Another Python:            make lab PYTHON=python3.12
 # PyTorch's CPU build:       make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# On a server:              make lab LAB_OPTIONS="--no-browser --ip=0.0.0.0"
 # Any of these without make: see README.md
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+LAB_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
@@ -20,7 +22,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
 
 lab: $(VENV)/.ready
 	$(BIN)/python -m course_utils.check_environment
-	$(BIN)/jupyter lab notebooks/01_create_paired_audio_data.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_create_paired_audio_data.ipynb
 
 test: $(VENV)/.ready-to-test
 	$(BIN)/python -m course_utils.check_environment
