@@ -1,0 +1,145 @@
+"""Make training harder than the world: change voices, noises and levels at random.
+
+With few voices and few noises, a network learns those by heart. Every function here gives the
+same recording another speaker, another microphone or another room. Each takes and returns one
+waveform of shape (channel, time) and draws from `generator`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from course_utils.audio import SAMPLE_RATE, resample, validate_waveform
+
+# Ratios of small whole numbers, so that resampling needs few filter taps.
+_SPEEDS = (0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3)
+
+
+def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:
+    """Draw one number evenly between two bounds.
+
+    Args:
+        low: Lower bound.
+        high: Upper bound.
+        generator: Source of randomness.
+
+    Returns:
+        A float in [low, high).
+
+    Notebook: 05
+    """
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+def change_speed(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Play a clip faster or slower, pitch and all: a smaller or larger speaker.
+
+    Args:
+        waveform: Shape ``(channel, time)``.
+        generator: Source of randomness.
+
+    Returns:
+        The same sound at 0.75 to 1.3 times its speed, shape ``(channel, time / speed)``.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty or not finite.
+
+    Source: Ko et al., "Audio augmentation for speech recognition", Interspeech 2015.
+
+    Notebook: 05
+    """
+    speed = _SPEEDS[torch.randint(len(_SPEEDS), (), generator=generator)]
+    return resample(waveform, round(speed * 100), 100)
+
+
+def equalize(
+    waveform: Tensor,
+    *,
+    max_db: float = 10.0,
+    band_limit: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Colour a clip as another microphone or another room would: a random, smooth equaliser.
+
+    Gains are drawn at eight frequencies, evenly spaced in octaves, and joined by straight lines.
+
+    Args:
+        waveform: Shape ``(channel, time)`` at 16 kHz.
+        max_db: Largest gain or loss, in dB.
+        band_limit: Probability that everything above a random 3 to 7 kHz is removed, as a
+            telephone or a codec would.
+        generator: Source of randomness.
+
+    Returns:
+        The coloured clip, same shape and RMS level; silence stays silence.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty or not finite.
+
+    Notebook: 05
+    """
+    validate_waveform(waveform)
+    n_samples = waveform.shape[-1]
+    n_fft = fast_length(n_samples)
+    hz = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1)
+    octaves = torch.log2(hz.clamp(min=62.5) / 62.5)  # 0 at 62.5 Hz, 7 at 8 kHz
+    knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
+    left = octaves.floor().long().clamp(max=7)
+    share = octaves - left
+    gain_db = knots[left] * (1 - share) + knots[left + 1] * share
+    if uniform(0, 1, generator) < band_limit:
+        gain_db = gain_db - 60 * ((hz - uniform(3000, 7000, generator)) / 300).clamp(0, 1)
+    spectrum = torch.fft.rfft(waveform, n_fft) * (10 ** (gain_db / 20)).to(waveform)
+    coloured = torch.fft.irfft(spectrum, n_fft)[..., :n_samples]
+    before, after = waveform.square().mean().sqrt(), coloured.square().mean().sqrt()
+    return coloured * (before / after.clamp(min=1e-12))
+
+
+def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Roughen the highs as an old speech codec does: noise that follows the signal itself.
+
+    Half of the speech in data/ went through such a codec (G.722). A network that hears it on
+    the voices only would learn to keep whatever sounds like the codec; so it goes on anything.
+
+    Args:
+        waveform: Shape ``(channel, time)`` at 16 kHz.
+        generator: Source of randomness.
+
+    Returns:
+        The clip with noise 15 to 30 dB below its own highs (above 4 kHz), same shape.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty or not finite.
+
+    Notebook: 05
+    """
+    validate_waveform(waveform)
+    n_samples = waveform.shape[-1]
+    n_fft = fast_length(n_samples)
+    spectrum = torch.fft.rfft(waveform, n_fft)
+    spectrum[..., : n_fft // 4] = 0.0
+    highs = torch.fft.irfft(spectrum, n_fft)[..., :n_samples]
+    depth = 10 ** (uniform(-30, -15, generator) / 20)
+    rough = torch.randn(waveform.shape, generator=generator).to(waveform)
+    return waveform + depth * highs * rough
+
+
+def fast_length(n_samples: int) -> int:
+    """Round a length up to one whose Fourier transform is quick: 2**k or 3 * 2**k.
+
+    Args:
+        n_samples: At least 1.
+
+    Returns:
+        The next such length.
+
+    Notebook: 05
+    """
+    power = 2 ** math.ceil(math.log2(n_samples))
+    return max(2, power * 3 // 4 if power * 3 // 4 >= n_samples and power >= 4 else power)

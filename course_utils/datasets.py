@@ -1,0 +1,290 @@
+"""Pairs for a DataLoader: read from two folders, or mixed afresh in every epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from course_utils.audio import SAMPLE_RATE, load_audio, validate_waveform
+from course_utils.augmentation import change_speed, codec_noise, equalize, uniform
+from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
+from course_utils.noise import babble, colored_noise, fan_noise, keyboard_clicks, mains_hum
+from course_utils.preprocessing import pad_or_trim
+
+_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
+_FORMULAS = (colored_noise, colored_noise, colored_noise, fan_noise, keyboard_clicks, mains_hum)
+# RMS of every noisy training clip; the Denoiser brings its input to the same level.
+_LEVEL = 0.1
+_SILENT = 1e-4
+
+
+class NoisyCleanDataset(Dataset):
+    """Recorded pairs: two folders whose files carry the same names, as in VoiceBank+DEMAND.
+
+    Args:
+        noisy_dir: Folder of noisy recordings.
+        clean_dir: Folder of their clean references.
+        sample_rate: Rate of the items, in Hz; files at another rate are resampled.
+        segment_length: Pad or trim every item to so many samples; None keeps each length, and
+            then a DataLoader needs ``batch_size=1``.
+
+    Raises:
+        ValueError: If a folder is missing or empty, or a file has no partner.
+
+    Notebook: 01, 05
+    """
+
+    def __init__(
+        self,
+        noisy_dir: str | os.PathLike,
+        clean_dir: str | os.PathLike,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        segment_length: int | None = None,
+    ) -> None:
+        noisy, clean = _audio_files(noisy_dir, "noisy_dir"), _audio_files(clean_dir, "clean_dir")
+        alone = sorted(set(noisy) ^ set(clean))
+        if alone:
+            where = "clean_dir" if alone[0] in noisy else "noisy_dir"
+            raise ValueError(
+                f"noisy_dir and clean_dir must hold the same names, got {len(alone)} without a "
+                f"partner ({alone[0]!r} is missing in {where}); rename or remove them."
+            )
+        self.names = sorted(noisy)
+        self._noisy, self._clean = noisy, clean
+        self._sample_rate, self._segment_length = sample_rate, segment_length
+
+    def __len__(self) -> int:
+        """Count the pairs."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Load one pair.
+
+        Args:
+            index: 0 to ``len(self) - 1``; the name is ``self.names[index]``.
+
+        Returns:
+            noisy and clean, both ``(1, time)``.
+
+        Raises:
+            ValueError: If the two differ in length by more than a hundredth of a second.
+        """
+        name = self.names[index]
+        noisy, _ = load_audio(self._noisy[name], sample_rate=self._sample_rate)
+        clean, _ = load_audio(self._clean[name], sample_rate=self._sample_rate)
+        difference = abs(noisy.shape[-1] - clean.shape[-1])
+        if difference > self._sample_rate // 100:
+            raise ValueError(
+                f"{name!r} must be equally long in both folders, got {noisy.shape[-1]} and "
+                f"{clean.shape[-1]} samples; align the pair first."
+            )
+        length = self._segment_length or min(noisy.shape[-1], clean.shape[-1])
+        return pad_or_trim(noisy, length), pad_or_trim(clean, length)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How often each change is made to a mixture: probabilities from 0 to 1.
+
+    Args:
+        speed: The voice is played faster or slower.
+        equalizer: Voice and noise are coloured, each by its own curve.
+        room: The voice stands in a simulated room.
+        formula_noise: The noise comes from a formula instead of a recording.
+        babble: The noise is made of other voices.
+        second_noise: A second noise is added to the first.
+        codec: Voice or noise is roughened as by a codec.
+        clipping: The noisy clip is clipped, as by a microphone that is too loud.
+        clean_only: No noise at all.
+        noise_only: No voice at all.
+
+    Notebook: 05
+    """
+
+    speed: float = 0.8
+    equalizer: float = 0.8
+    room: float = 0.3
+    formula_noise: float = 0.3
+    babble: float = 0.05
+    second_noise: float = 0.3
+    codec: float = 0.3
+    clipping: float = 0.02
+    clean_only: float = 0.04
+    noise_only: float = 0.02
+
+
+NO_AUGMENTATION = Augmentation(*[0.0] * 10)
+
+
+class MixtureDataset(Dataset):
+    """Pairs mixed on the fly: another sentence, noise, place and SNR in every epoch, seeded.
+
+    Args:
+        speech: Clean clips at 16 kHz, each ``(1, time)``, grouped in one list per voice.
+        noise: Noise clips at 16 kHz, each ``(1, time)``.
+        segment_length: Length of every item, in samples.
+        snr_db: Lowest and highest signal-to-noise ratio, in dB.
+        size: Number of items in an epoch.
+        seed: The same seed and epoch give the same items, whatever the number of workers.
+        rooms: Room impulse responses, each ``(1, time)``, for ``augmentation.room``.
+        augmentation: How often each change is made; None makes none of them.
+
+    Raises:
+        ValueError: If there is no speech or no noise, or a number is out of range.
+
+    Notebook: 05
+    """
+
+    def __init__(
+        self,
+        speech: Sequence[Sequence[Tensor]],
+        noise: Sequence[Tensor],
+        *,
+        segment_length: int,
+        snr_db: tuple[float, float] = (-5.0, 20.0),
+        size: int,
+        seed: int = 0,
+        rooms: Sequence[Tensor] = (),
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        if not speech or not all(len(voice) for voice in speech):
+            raise ValueError(
+                "speech must hold at least one clip for every voice, got none; see corpus.select."
+            )
+        if not noise:
+            raise ValueError("noise must hold at least one clip, got none; see corpus.select.")
+        if segment_length < 1 or size < 1:
+            raise ValueError(
+                f"segment_length and size must be at least 1, got {segment_length} and {size}; "
+                "3 seconds are 48000 samples."
+            )
+        if snr_db[0] > snr_db[1]:
+            raise ValueError(f"snr_db must be (lowest, highest), got {snr_db}; swap them.")
+        for clip in [*(c for voice in speech for c in voice), *noise]:
+            validate_waveform(clip, name="speech and noise")
+        self._speech, self._noise, self._rooms = speech, noise, rooms
+        self._segment_length, self._snr_db, self._size = segment_length, snr_db, size
+        self._seed, self._epoch = seed, 0
+        self._augmentation = augmentation or NO_AUGMENTATION
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which epoch's mixtures the items are.
+
+        Args:
+            epoch: Any whole number from 0.
+        """
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the items of an epoch."""
+        return self._size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Mix one pair.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
+        """
+        if not 0 <= index < self._size:
+            raise IndexError(f"index must lie between 0 and {self._size - 1}, got {index}.")
+        generator = torch.Generator().manual_seed(
+            (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
+        )
+        chance, odds = lambda: uniform(0, 1, generator), self._augmentation
+        clean = self._draw_voice(generator)
+        noise = self._draw_noise(generator)
+        if chance() < odds.second_noise:
+            noise = mix_at_snr(noise, self._draw_noise(generator), uniform(-5, 15, generator))
+        if chance() < odds.noise_only:
+            noisy, clean = noise, torch.zeros_like(clean)
+        elif chance() < odds.clean_only:
+            noisy = clean.clone()
+        else:
+            noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
+        gain = _LEVEL / noisy.square().mean().sqrt()
+        noisy, clean = noisy * gain, clean * gain
+        if chance() < odds.clipping:
+            peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
+            noisy = noisy.clamp(-peak, peak)
+        return noisy, clean
+
+    def _draw_voice(self, generator: torch.Generator) -> Tensor:
+        """Fill one segment with sentences of one voice, changed as the odds say."""
+        odds = self._augmentation
+        voice = _choose(self._speech, generator)
+        changed = uniform(0, 1, generator) < odds.speed
+        speed_seed = int(torch.randint(2**31, (), generator=generator))
+        parts, length = [], -int(uniform(0, 0.5, generator) * self._segment_length)
+        while length < self._segment_length:
+            clip = _choose(voice, generator)
+            if changed:  # the same speed for every sentence of the segment: one speaker
+                clip = change_speed(clip, generator=torch.Generator().manual_seed(speed_seed))
+            parts.append(clip / clip.square().mean().sqrt().clamp(min=_SILENT) * _LEVEL)
+            length += clip.shape[-1]
+        joined = torch.cat(parts, dim=-1)
+        start = int(uniform(0, joined.shape[-1] - self._segment_length + 1, generator))
+        clip = joined[..., start : start + self._segment_length]
+        if clip.square().mean().sqrt() < _SILENT:  # a long pause: take the sentence's beginning
+            clip = joined[..., : self._segment_length]
+        clip = self._colour(clip, generator)
+        if self._rooms and uniform(0, 1, generator) < odds.room:
+            clip = add_reverberation(clip, _choose(self._rooms, generator))
+        return clip
+
+    def _draw_noise(self, generator: torch.Generator) -> Tensor:
+        """Make one segment of noise: recorded, from a formula, or babble."""
+        odds, length = self._augmentation, self._segment_length
+        draw = uniform(0, 1, generator)
+        if draw < odds.formula_noise:
+            formula = _choose(_FORMULAS, generator)
+            if formula is colored_noise:
+                return formula(length, exponent=uniform(-0.5, 2.5, generator), generator=generator)
+            return self._colour(formula(length, generator=generator), generator)
+        if draw < odds.formula_noise + odds.babble:
+            voices = [_choose(_choose(self._speech, generator), generator) for _ in range(6)]
+            return self._colour(babble(voices, length, generator=generator), generator)
+        clip = _choose(self._noise, generator)
+        if uniform(0, 1, generator) < odds.speed:
+            clip = change_speed(clip, generator=generator)
+        clip = fit_noise(clip, length, generator=generator)
+        if clip.square().mean().sqrt() < _SILENT:  # a gap in the recording
+            return colored_noise(length, exponent=1.0, generator=generator)
+        return self._colour(clip, generator)
+
+    def _colour(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        """Equalise and roughen, as the odds say."""
+        odds = self._augmentation
+        if uniform(0, 1, generator) < odds.equalizer:
+            clip = equalize(clip, band_limit=0.2, generator=generator)
+        if uniform(0, 1, generator) < odds.codec:
+            clip = codec_noise(clip, generator=generator)
+        return clip
+
+
+def _choose(items: Sequence, generator: torch.Generator):
+    """Draw one item, each as likely as the other."""
+    return items[int(torch.randint(len(items), (), generator=generator))]
+
+
+def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
+    """Map file names to paths for all audio in a folder, or say what is missing."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{name} must be a folder, got {str(folder)!r}; check the path.")
+    files = {p.name: p for p in folder.iterdir() if p.suffix.lower() in _AUDIO_SUFFIXES}
+    if not files:
+        raise ValueError(
+            f"{name} must hold audio files ({', '.join(sorted(_AUDIO_SUFFIXES))}), got none in "
+            f"{str(folder)!r}; check the path."
+        )
+    return files

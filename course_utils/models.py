@@ -1,0 +1,263 @@
+"""The denoiser: a network that looks at a spectrogram and answers with a mask.
+
+`MaskNet` sees magnitudes and gives one number between 0 (remove) and 1 (keep) for each of them.
+`Denoiser` wraps it, so that a waveform goes in and a waveform comes out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.audio import validate_waveform
+from course_utils.features import STFTConfig, apply_mask, compress, istft, magnitude, stft
+
+# Recordings are brought to this level (RMS) before the network sees them, and back afterwards.
+_WORKING_LEVEL = 0.1
+# Frames that the network handles at once; longer recordings go through in blocks, memory kept.
+_BLOCK_FRAMES = 4096
+
+State = tuple[Tensor, Tensor, Tensor]
+
+
+class Encoder(nn.Sequential):
+    """Look for patterns in a few neighbouring bands and frames; keep every 2nd or 4th band.
+
+    Args:
+        in_channels: Number of feature maps that come in.
+        out_channels: Number of feature maps that go out.
+        stride: Step over the frequency axis, 2 or 4; the kernel is twice as tall.
+        n_frames: Frames that the kernel spans, the present one last.
+
+    Notebook: 04
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int, n_frames: int = 2
+    ) -> None:
+        kernel = (2 * stride, n_frames)
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, (stride, 1), padding=(stride // 2, 0)),
+            # (batch, out_channels, freq / stride, frame - n_frames + 1): no padding in time
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+
+class Decoder(nn.Sequential):
+    """The way back: spread every band over 2 or 4 finer ones.
+
+    Args:
+        in_channels: Number of feature maps that come in, those of the skip connection included.
+        out_channels: Number of feature maps that go out.
+        stride: Step over the frequency axis, 2 or 4.
+
+    Notebook: 04
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        kernel = (2 * stride, 1)
+        super().__init__(
+            nn.ConvTranspose2d(
+                in_channels, out_channels, kernel, (stride, 1), padding=(stride // 2, 0)
+            ),  # (batch, out_channels, freq * stride, frame)
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+
+class MaskNet(nn.Module):
+    """Estimate a mask from magnitudes: encoder, two memories over time, decoder.
+
+    Causal: frame ``t`` of the mask depends on frames up to ``t`` and on none after it.
+
+    Args:
+        n_freqs: Number of frequency bins, ``16 * k + 1`` (257 for ``n_fft = 512``).
+        channels: Feature maps after each of the three encoder layers.
+        hidden_size: Size of the memory that sees all bands at once.
+
+    Raises:
+        ValueError: If ``n_freqs`` is not one more than a multiple of 16.
+
+    Source: the shape of the network (convolutions over frequency, recurrence over time) follows
+    Tan and Wang, "A convolutional recurrent neural network for real-time speech enhancement",
+    Interspeech 2018.
+
+    Notebook: 04
+    """
+
+    def __init__(
+        self,
+        n_freqs: int = 257,
+        *,
+        channels: tuple[int, int, int] = (16, 32, 48),
+        hidden_size: int = 160,
+    ) -> None:
+        super().__init__()
+        if n_freqs < 17 or n_freqs % 16 != 1:
+            raise ValueError(
+                f"n_freqs must be one more than a multiple of 16, got {n_freqs}; "
+                "n_fft = 512 gives 257."
+            )
+        self.settings = {
+            "n_freqs": n_freqs, "channels": tuple(channels), "hidden_size": hidden_size
+        }  # fmt: skip
+        c1, c2, c3 = channels
+        n_bands = (n_freqs - 1) // 16
+        self.encoder1 = Encoder(1, c1, stride=4)
+        self.encoder2 = Encoder(c1, c2, stride=2)
+        self.band_memory = nn.GRU(c2, c2, batch_first=True)
+        self.encoder3 = Encoder(c2, c3, stride=2, n_frames=1)
+        self.squeeze = nn.Linear(n_bands * c3, hidden_size)
+        self.memory = nn.GRU(hidden_size, hidden_size, batch_first=True)
+        self.expand = nn.Linear(hidden_size, n_bands * c3)
+        self.decoder3 = Decoder(2 * c3, c2, stride=2)
+        self.decoder2 = Decoder(2 * c2, c1, stride=2)
+        self.decoder1 = nn.ConvTranspose2d(2 * c1, 1, (8, 1), (4, 1), padding=(2, 0))
+
+    def forward(self, noisy_magnitude: Tensor, state: State | None = None) -> Tensor:
+        """Estimate the mask of a batch of magnitude spectrograms.
+
+        Args:
+            noisy_magnitude: Magnitudes of at least 0, shape ``(batch, freq, frame)``.
+            state: Not needed for whole recordings; see `forward_block`.
+
+        Returns:
+            Mask in [0, 1], shape ``(batch, freq, frame)``.
+
+        Raises:
+            ValueError: If the number of bins is not the one the network was made for.
+
+        Notebook: 04
+        """
+        return self.forward_block(noisy_magnitude, state)[0]
+
+    def forward_block(self, noisy_magnitude: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Estimate the mask of the next block of a longer recording.
+
+        Args:
+            noisy_magnitude: Shape ``(batch, freq, frame)``, any number of frames from 1.
+            state: What the previous block returned, or None at the beginning.
+
+        Returns:
+            The mask, shape ``(batch, freq, frame)``, and the state for the next block: the last
+            two frames and both memories. Blocks of any length give the mask of the whole.
+
+        Notebook: 04
+        """
+        n_freqs = self.settings["n_freqs"]
+        if noisy_magnitude.ndim != 3 or noisy_magnitude.shape[1] != n_freqs:
+            raise ValueError(
+                f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
+                f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
+            )
+        # The lowest bin (0 Hz) holds no speech; without it the rest halves evenly.
+        x = compress(noisy_magnitude)[:, 1:]  # (batch, 256, frame)
+        past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
+        x = torch.cat([past, x], dim=2)  # (batch, 256, frame + 2): two encoders look one frame back
+        past = x[:, :, -2:]
+        skip1 = self.encoder1(x[:, None])  # (batch, 16, 64, frame + 1)
+        skip2 = self.encoder2(skip1)  # (batch, 32, 32, frame)
+        skip2, band_hidden = self._remember_bands(skip2, band_hidden)  # the same
+        skip3 = self.encoder3(skip2)  # (batch, 48, 16, frame)
+        x, hidden = self._remember(skip3, hidden)  # the same
+        x = self.decoder3(torch.cat([x, skip3], dim=1))  # (batch, 32, 32, frame)
+        x = self.decoder2(torch.cat([x, skip2], dim=1))  # (batch, 16, 64, frame)
+        x = self.decoder1(torch.cat([x, skip1[..., 1:]], dim=1))  # (batch, 1, 256, frame)
+        mask = torch.sigmoid(x[:, 0])  # (batch, 256, frame)
+        mask = nn.functional.pad(mask, (0, 0, 1, 0))  # (batch, 257, frame), 0 Hz removed
+        return mask, (past, band_hidden, hidden)
+
+    def _remember_bands(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Follow each band through time with one small memory that all bands share."""
+        batch, channels, bands, frames = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch * bands, frames, channels)
+        rows, hidden = self.band_memory(rows, hidden)
+        return x + rows.view(batch, bands, frames, channels).permute(0, 3, 1, 2), hidden
+
+    def _remember(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Follow all bands together through time with one large memory."""
+        batch, channels, bands, frames = x.shape
+        rows = x.permute(0, 3, 1, 2).reshape(batch, frames, channels * bands)
+        rows = torch.relu(self.squeeze(rows))  # (batch, frame, hidden_size)
+        memory, hidden = self.memory(rows, hidden)
+        rows = torch.relu(self.expand(rows + memory))  # (batch, frame, channels * bands)
+        return rows.view(batch, frames, channels, bands).permute(0, 2, 3, 1), hidden
+
+
+class Denoiser(nn.Module):
+    """Clean a waveform: spectrogram, mask, and back, at any level and of any length.
+
+    The noisy phase is kept. Every channel is brought to one working level first and back
+    afterwards, so that a whisper and a shout are cleaned alike.
+
+    Args:
+        net: A mask network, such as `MaskNet`.
+        config: The STFT that `net` was made for.
+
+    Notebook: 04
+    """
+
+    def __init__(self, net: nn.Module, config: STFTConfig | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.config = config or STFTConfig()
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Estimate the clean waveform.
+
+        Args:
+            noisy: Noisy waveform at ``config.sample_rate``, shape ``(..., time)``, float.
+
+        Returns:
+            Estimate of the clean waveform, same shape, dtype and device.
+
+        Raises:
+            TypeError: If ``noisy`` is no floating-point tensor.
+            ValueError: If ``noisy`` is empty, or holds NaN or infinity.
+
+        Notebook: 04
+        """
+        validate_waveform(noisy, name="noisy")
+        rows = noisy.reshape(-1, noisy.shape[-1]).float()  # (batch, time)
+        # Divide by the peak before squaring: neither a whisper nor a shout leaves float's range.
+        peak = rows.abs().amax(dim=-1, keepdim=True)
+        rms = peak * (rows / peak.clamp(min=1e-30)).square().mean(dim=-1, keepdim=True).sqrt()
+        gain = torch.where(rms > 1e-10, _WORKING_LEVEL / rms.clamp(min=1e-10), 1.0)
+        spectrogram = stft(rows * gain, self.config)  # (batch, freq, frame)
+        mask = self.estimate_mask(magnitude(spectrogram))
+        estimate = istft(apply_mask(spectrogram, mask), self.config, length=rows.shape[-1])
+        return (estimate / gain).reshape(noisy.shape).to(noisy.dtype)
+
+    def estimate_mask(self, noisy_magnitude: Tensor) -> Tensor:
+        """Estimate the mask block by block: an hour of audio needs no more memory than minutes.
+
+        Args:
+            noisy_magnitude: Shape ``(batch, freq, frame)``.
+
+        Returns:
+            Mask in [0, 1], same shape; no seam between blocks, the network remembers.
+
+        Notebook: 04
+        """
+        if noisy_magnitude.shape[-1] <= _BLOCK_FRAMES:
+            return self.net(noisy_magnitude)
+        masks, state = [], None
+        for block in noisy_magnitude.split(_BLOCK_FRAMES, dim=-1):
+            mask, state = self.net.forward_block(block, state)
+            masks.append(mask)
+        return torch.cat(masks, dim=-1)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count the numbers that training may change.
+
+    Args:
+        module: Any network.
+
+    Returns:
+        The number of trainable parameters.
+
+    Notebook: 04
+    """
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

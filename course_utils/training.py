@@ -1,0 +1,369 @@
+"""The training loop: it knows a model, a loader and a loss, and nothing about audio.
+
+Also here: seeds, checkpoints that are never half-written, and resuming from one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from course_utils.features import STFTConfig
+from course_utils.models import Denoiser, MaskNet
+
+Loss = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of a training run.
+
+    Args:
+        epochs: Rounds through the loader, at least 1.
+        learning_rate: Step size at its highest; it rises over the first steps and then falls to
+            a hundredth along a cosine.
+        weight_decay: Pull of AdamW towards small weights.
+        max_gradient_norm: Longer gradients are shortened to this length.
+        max_minutes: Training ends after the first epoch that passes this time, and the learning
+            rate falls in step with the clock if that runs ahead of the epochs. None: no limit.
+        seed: For `seed_everything`.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Notebook: 05
+    """
+
+    epochs: int = 20
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    max_gradient_norm: float = 1.0
+    max_minutes: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot train."""
+        positive = ["epochs", "learning_rate", "max_gradient_norm"]
+        positive += ["max_minutes"] if self.max_minutes is not None else []
+        for name in positive:
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(
+                    f"{name} must be above 0, got {value}; see TrainConfig's defaults."
+                )
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}; try 1e-4.")
+
+
+def seed_everything(seed: int) -> None:
+    """Make random numbers repeat: Python's, NumPy's and PyTorch's.
+
+    Args:
+        seed: Any whole number from 0 to ``2**32 - 1``.
+
+    Raises:
+        ValueError: If ``seed`` lies outside that range.
+
+    Notebook: 05
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie between 0 and 2**32 - 1, got {seed}; try 0.")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def train_one_epoch(
+    model: nn.Module,
+    loader: DataLoader,
+    optimizer: torch.optim.Optimizer,
+    loss_fn: Loss,
+    *,
+    max_gradient_norm: float = 1.0,
+    on_step: Callable[[int, float], None] | None = None,
+) -> float:
+    """Go through the loader once and learn from every batch.
+
+    Args:
+        model: Maps a noisy batch ``(batch, 1, time)`` to an estimate of the same shape.
+        loader: Gives (noisy, clean) batches.
+        optimizer: Updates the parameters of ``model``.
+        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``, gives a scalar.
+        max_gradient_norm: Longer gradients are shortened to this length.
+        on_step: Called after every step with its number in the epoch and its loss.
+
+    Returns:
+        Mean training loss of the epoch.
+
+    Raises:
+        ValueError: If the loader is empty, or the loss is not finite.
+
+    Notebook: 05
+    """
+    model.train()
+    device = next(model.parameters()).device
+    losses = []
+    for step, (noisy, clean) in enumerate(loader):
+        noisy, clean = noisy.to(device), clean.to(device)
+        optimizer.zero_grad()
+        estimate = model(noisy)
+        loss = loss_fn(estimate=estimate, reference=clean)
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"loss must be finite, got {loss.item()} in step {step}; lower learning_rate."
+            )
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_gradient_norm)
+        optimizer.step()
+        losses.append(loss.item())
+        if on_step is not None:
+            on_step(step, losses[-1])
+    return _mean(losses)
+
+
+@torch.no_grad()
+def evaluate_loss(model: nn.Module, loader: DataLoader, loss_fn: Loss) -> float:
+    """Measure the loss without learning; the model's mode is restored afterwards.
+
+    Args:
+        model: Maps a noisy batch ``(batch, 1, time)`` to an estimate of the same shape.
+        loader: Gives (noisy, clean) batches.
+        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``, gives a scalar.
+
+    Returns:
+        Mean loss over the batches.
+
+    Raises:
+        ValueError: If the loader is empty.
+
+    Notebook: 05
+    """
+    was_training = model.training
+    model.eval()
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    losses = [
+        loss_fn(estimate=model(noisy.to(device)), reference=clean.to(device)).item()
+        for noisy, clean in loader
+    ]
+    model.train(was_training)
+    return _mean(losses)
+
+
+def fit(
+    model: Denoiser,
+    train_loader: DataLoader,
+    validation_loader: DataLoader,
+    loss_fn: Loss,
+    config: TrainConfig,
+    *,
+    checkpoint_path: str | os.PathLike | None = None,
+    resume: bool = False,
+    on_step: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[list[dict]], None] | None = None,
+) -> list[dict]:
+    """Train, validate after every epoch, and keep the best weights.
+
+    Two files are written where ``checkpoint_path`` says: the best model so far, and beside it,
+    with ``.last`` before the suffix, everything that a stopped run needs to go on.
+
+    Args:
+        model: The denoiser to train; it ends with its best weights, in eval mode.
+        train_loader: Training pairs; its dataset's ``set_epoch`` is called if there is one.
+        validation_loader: Validation pairs, the same in every epoch.
+        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``.
+        config: Settings of the run.
+        checkpoint_path: Where to keep the best weights; None keeps them in memory only.
+        resume: Go on from ``.last`` if it exists.
+        on_step: Called after every step with its number in the run and its loss.
+        on_epoch: Called after every epoch with the history so far.
+
+    Returns:
+        One dict an epoch: epoch, train_loss, validation_loss, lr, seconds (since the start).
+
+    Raises:
+        ValueError: If a loader is empty or a loss not finite.
+
+    Notebook: 05
+    """
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    history: list[dict] = []
+    best = {name: value.clone() for name, value in model.state_dict().items()}
+    last_path = _last_path(checkpoint_path)
+    if resume and last_path is not None and last_path.exists():
+        saved = torch.load(last_path, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history, best = saved["history"], saved["best"]
+    start = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
+    total_steps = config.epochs * len(train_loader)
+
+    def after_step(step: int, loss: float) -> None:
+        step += len(history) * len(train_loader)
+        progress = _progress(step + 1, total_steps, time.perf_counter() - start, config)
+        _set_learning_rate(optimizer, config.learning_rate, step + 1, progress)
+        if on_step is not None:
+            on_step(step, loss)
+
+    done = len(history) * len(train_loader)
+    progress = _progress(done, total_steps, time.perf_counter() - start, config)
+    _set_learning_rate(optimizer, config.learning_rate, done, progress)
+    while len(history) < config.epochs and not _out_of_time(history, config):
+        epoch = len(history)
+        if hasattr(train_loader.dataset, "set_epoch"):
+            train_loader.dataset.set_epoch(epoch)
+        train_loss = train_one_epoch(
+            model, train_loader, optimizer, loss_fn,
+            max_gradient_norm=config.max_gradient_norm, on_step=after_step,
+        )  # fmt: skip
+        validation_loss = evaluate_loss(model, validation_loader, loss_fn)
+        is_best = all(validation_loss < row["validation_loss"] for row in history)
+        history.append(
+            {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "validation_loss": validation_loss,
+                "lr": optimizer.param_groups[0]["lr"],
+                "seconds": time.perf_counter() - start,
+            }
+        )
+        if is_best:
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        if checkpoint_path is not None:
+            if is_best:
+                save_checkpoint(
+                    checkpoint_path, model, metadata={"config": asdict(config), "history": history}
+                )
+            _save(
+                last_path,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "history": history,
+                    "best": best,
+                },
+            )
+        if on_epoch is not None:
+            on_epoch(history)
+    model.load_state_dict(best)
+    model.eval()
+    return history
+
+
+def save_checkpoint(
+    path: str | os.PathLike, model: Denoiser, *, metadata: dict | None = None
+) -> None:
+    """Write a denoiser's weights and settings; the file appears whole or not at all.
+
+    Args:
+        path: Where to write, usually ``.pt``; an older checkpoint there is replaced.
+        model: The denoiser.
+        metadata: Plain numbers, strings, lists and dicts to keep beside the weights.
+
+    Notebook: 05
+    """
+    _save(
+        Path(path),
+        {
+            "stft": asdict(model.config),
+            "net": model.net.settings,
+            "weights": model.net.state_dict(),
+            "metadata": metadata or {},
+        },
+    )
+
+
+def load_checkpoint(path: str | os.PathLike) -> Denoiser:
+    """Read a denoiser that `save_checkpoint` wrote, ready to use.
+
+    Args:
+        path: The checkpoint file.
+
+    Returns:
+        The denoiser on the CPU, in eval mode; its metadata is in ``.metadata``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a checkpoint of this course.
+
+    Notebook: 05, 06
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"path must be a checkpoint file, got {str(path)!r}, which does not exist; run "
+            "lesson 5 or take data/pretrained/denoiser.pt."
+        )
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
+        model.net.load_state_dict(saved["weights"])
+    except Exception as error:
+        raise ValueError(
+            f"path must be a checkpoint of this course, got {str(path)!r}, which cannot be read "
+            f"as one ({type(error).__name__}); train it again or take data/pretrained/denoiser.pt."
+        ) from error
+    model.metadata = saved.get("metadata", {})
+    return model.eval()
+
+
+def _save(path: Path, content: dict) -> None:
+    """Write beside the target first, then rename: a stop half-way leaves the old file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(content, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _last_path(checkpoint_path: str | os.PathLike | None) -> Path | None:
+    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it."""
+    if checkpoint_path is None:
+        return None
+    path = Path(checkpoint_path)
+    return path.with_name(f"{path.stem}.last{path.suffix}")
+
+
+def _out_of_time(history: list[dict], config: TrainConfig) -> bool:
+    """Tell whether the time limit has passed."""
+    if config.max_minutes is None or not history:
+        return False
+    return history[-1]["seconds"] >= 60 * config.max_minutes
+
+
+def _progress(step: int, total_steps: int, seconds: float, config: TrainConfig) -> float:
+    """Say how much of the run is over, by steps or by the clock, whichever is further: 0 to 1."""
+    by_clock = seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
+    return min(1.0, max(step / total_steps, by_clock))
+
+
+def _set_learning_rate(
+    optimizer: torch.optim.Optimizer, highest: float, step: int, progress: float
+) -> None:
+    """Rise over the first 50 steps, then fall along a half cosine to a hundredth."""
+    warm_up = min(1.0, (step + 1) / 50)
+    cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = highest * warm_up * cosine
+
+
+def _mean(losses: list[float]) -> float:
+    """Average, refusing an empty loader."""
+    if not losses:
+        raise ValueError("loader must give at least one batch, got none; check the dataset's size.")
+    return sum(losses) / len(losses)

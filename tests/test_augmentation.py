@@ -1,0 +1,120 @@
+"""Augmentation: what changes, what must not, and that a seed repeats it."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_utils.augmentation import change_speed, codec_noise, equalize, fast_length, uniform
+
+CHANGES = [change_speed, equalize, codec_noise]
+
+
+def _seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def _noise(time=16000, seed=0):
+    return 0.1 * torch.randn(1, time, generator=_seeded(seed))
+
+
+def _level_db(waveform, low, high):
+    """Level of a band, from the squared Fourier transform."""
+    power = torch.fft.rfft(waveform[0].double()).abs().square()
+    hz = torch.linspace(0, 8000, power.numel())
+    return 10 * torch.log10(power[(hz >= low) & (hz < high)].sum()).item()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_seed_repeats_the_change_and_another_does_not(change):
+    clip = _noise()
+    before = clip.clone()
+    first, again = change(clip, generator=_seeded(1)), change(clip, generator=_seeded(1))
+    assert torch.equal(first, again) and torch.equal(clip, before)
+    others = [change(clip, generator=_seeded(s)) for s in range(2, 8)]
+    assert any(o.shape != first.shape or not torch.equal(o, first) for o in others)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_silence_stays_silence_and_bad_input_is_refused(change):
+    assert change(torch.zeros(1, 1000), generator=_seeded()).abs().max() == 0
+    with pytest.raises(ValueError, match="waveform"):
+        change(torch.full((1, 1000), float("nan")), generator=_seeded())
+    with pytest.raises(TypeError, match="waveform"):
+        change(torch.zeros(1, 1000, dtype=torch.int16), generator=_seeded())
+
+
+@settings(max_examples=30, deadline=None)
+@given(time=st.integers(1, 3000), seed=st.integers(0, 1000))
+def test_any_length_stays_finite(time, seed):
+    clip = _noise(time)
+    for change in (equalize, codec_noise):
+        changed = change(clip, generator=_seeded(seed))
+        assert changed.shape == clip.shape and torch.isfinite(changed).all()
+
+
+def test_a_faster_voice_is_shorter_and_higher():
+    """The product of length and pitch stays: a 400 Hz tone, played at any speed."""
+    t = torch.arange(16000) / 16000
+    tone = torch.sin(2 * torch.pi * 400 * t)[None]
+    lengths = set()
+    for seed in range(12):
+        changed = change_speed(tone, generator=_seeded(seed))
+        spectrum = torch.fft.rfft(changed[0] * torch.hann_window(changed.shape[-1]), 2**16).abs()
+        pitch = spectrum.argmax().item() * 16000 / 2**16
+        assert pitch * changed.shape[-1] == pytest.approx(400 * 16000, rel=0.01)
+        lengths.add(changed.shape[-1])
+    assert len(lengths) > 3 and min(lengths) >= 12300 and max(lengths) <= 21400
+
+
+def test_the_equalizer_keeps_the_level_and_its_promise_in_db():
+    clip = _noise(64000)
+    for seed in range(5):
+        changed = equalize(clip, max_db=6.0, generator=_seeded(seed))
+        assert changed.square().mean().sqrt() == pytest.approx(0.1, rel=0.02)
+        bands = [(100 * 2**i, 120 * 2**i) for i in range(6)]
+        gains = [_level_db(changed, *b) - _level_db(clip, *b) for b in bands]
+        assert max(gains) - min(gains) <= 12.5  # from -6 dB to +6 dB
+    assert max(gains) - min(gains) > 0.5
+
+
+def test_equalizer_of_0_db_changes_nothing():
+    clip = _noise()
+    assert torch.allclose(equalize(clip, max_db=0.0, generator=_seeded()), clip, atol=1e-6)
+
+
+def test_a_band_limit_removes_the_highs():
+    clip = _noise(64000)
+    limited = equalize(clip, max_db=0.0, band_limit=1.0, generator=_seeded())
+    assert _level_db(limited, 7500, 8000) < _level_db(clip, 7500, 8000) - 40
+    assert _level_db(limited, 500, 2500) == pytest.approx(_level_db(clip, 500, 2500), abs=4)
+
+
+def test_codec_noise_follows_the_highs_of_the_signal():
+    """What is added lies 15 to 30 dB below the highs, and vanishes where they do."""
+    clip = _noise(32000)
+    added = codec_noise(clip, generator=_seeded()) - clip
+    depth = 10 * torch.log10(added.square().mean()).item() - (
+        _level_db(clip, 4000, 8000) - 10 * torch.log10(torch.tensor(32000.0 * 16000)).item()
+    )
+    assert -31 <= depth <= -14
+    t = torch.arange(32000) / 16000
+    low = torch.sin(2 * torch.pi * 500 * t)[None]
+    low = low * torch.hann_window(32000)
+    assert (codec_noise(low, generator=_seeded()) - low).abs().max() < 1e-3
+
+
+@given(n=st.integers(1, 10**6))
+def test_fast_length_is_enough_and_has_only_the_factors_2_and_3(n):
+    length = fast_length(n)
+    assert n <= length <= max(2, 2 * n)
+    while length % 2 == 0:
+        length //= 2
+    assert length in (1, 3)
+
+
+def test_uniform_fills_its_range():
+    generator = _seeded()
+    draws = torch.tensor([uniform(-2.0, 3.0, generator) for _ in range(2000)])
+    assert draws.min() >= -2 and draws.max() < 3
+    assert draws.mean() == pytest.approx(0.5, abs=0.15)

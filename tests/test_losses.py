@@ -1,0 +1,111 @@
+"""Losses: closed forms, torch's own numbers, gradients at silence, and refusals."""
+
+import pytest
+import torch
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+
+from course_utils.features import STFTConfig
+from course_utils.losses import compressed_mse, denoising_loss, magnitude_mse, waveform_mse
+
+LOSSES = [waveform_mse, magnitude_mse, compressed_mse, denoising_loss]
+
+
+def _pair(seed=0, time=4000):
+    generator = torch.Generator().manual_seed(seed)
+    reference = 0.1 * torch.randn(2, 1, time, generator=generator)
+    return reference + 0.02 * torch.randn(2, 1, time, generator=generator), reference
+
+
+def test_waveform_mse_is_the_mean_of_squares():
+    estimate, reference = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    assert waveform_mse(estimate=estimate, reference=reference).item() == 2.5
+
+
+def test_magnitude_mse_equals_torch_stft_by_hand():
+    estimate, reference = _pair(time=4096)
+    window = torch.hann_window(512)
+    sizes = [
+        torch.stft(x[:, 0], 512, 256, window=window, pad_mode="constant", return_complex=True).abs()
+        for x in (estimate, reference)
+    ]
+    expected = (sizes[0] - sizes[1]).square().mean()
+    assert torch.isclose(magnitude_mse(estimate=estimate, reference=reference), expected)
+
+
+def test_flipped_sign_is_heard_by_the_waveform_loss_alone():
+    _, reference = _pair()
+    assert waveform_mse(estimate=-reference, reference=reference) > 0.01
+    assert magnitude_mse(estimate=-reference, reference=reference) == 0
+    assert compressed_mse(estimate=-reference, reference=reference) == 0
+
+
+def test_compression_lets_a_soft_sound_count():
+    """The share of a sound 40 dB below another is 1e-4 of the MSE, far more when compressed."""
+    t = torch.arange(16000) / 16000
+    loud, soft = torch.sin(2 * torch.pi * 500 * t)[None], 0.01 * torch.sin(2 * torch.pi * 3000 * t)
+    both = loud + soft
+    shares = [
+        float(loss(estimate=loud, reference=both) / loss(estimate=soft[None], reference=both))
+        for loss in (magnitude_mse, compressed_mse)
+    ]
+    assert shares[0] < 2e-4
+    assert shares[1] > 30 * shares[0]
+
+
+def test_denoising_loss_counts_si_sdr_in_decibels():
+    estimate, reference = _pair()
+    without = denoising_loss(estimate=estimate, reference=reference, si_sdr_weight=0.0)
+    with_it = denoising_loss(estimate=estimate, reference=reference, si_sdr_weight=1.0)
+    oracle = scale_invariant_signal_distortion_ratio(estimate, reference, zero_mean=True).mean()
+    assert (without - with_it).item() == pytest.approx(oracle.item(), abs=0.05)
+
+
+def test_denoising_loss_without_phase_and_si_sdr_is_compressed_mse():
+    estimate, reference = _pair()
+    plain = denoising_loss(
+        estimate=estimate, reference=reference, complex_weight=0.0, si_sdr_weight=0.0
+    )
+    assert torch.isclose(plain, compressed_mse(estimate=estimate, reference=reference))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_less_noise_is_less_loss(loss):
+    noisier, reference = _pair()
+    better = reference + 0.3 * (noisier - reference)
+    assert loss(estimate=better, reference=reference) < loss(estimate=noisier, reference=reference)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("silent", ["estimate", "reference", "both"])
+def test_silence_gives_a_finite_loss_and_gradient(loss, silent):
+    estimate, reference = _pair()
+    if silent != "reference":
+        estimate = torch.zeros_like(estimate)
+    if silent != "estimate":
+        reference = torch.zeros_like(reference)
+    estimate.requires_grad_()
+    value = loss(estimate=estimate, reference=reference)
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(estimate.grad).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_shapes_that_would_broadcast_are_refused(loss):
+    with pytest.raises(ValueError, match=r"\(2, 4000\).*broadcasting"):
+        loss(estimate=torch.ones(2, 4000), reference=torch.ones(2, 1, 4000))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nan_is_refused(loss):
+    with pytest.raises(ValueError, match="estimate"):
+        loss(estimate=torch.full((1, 600), float("nan")), reference=torch.ones(1, 600))
+
+
+def test_the_stft_can_be_chosen():
+    estimate, reference = _pair()
+    fine = magnitude_mse(
+        estimate=estimate,
+        reference=reference,
+        config=STFTConfig(n_fft=256, win_length=256, hop_length=64),
+    )
+    assert not torch.isclose(fine, magnitude_mse(estimate=estimate, reference=reference))

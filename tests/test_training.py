@@ -1,0 +1,227 @@
+"""Training: one step by hand, modes, resuming, checkpoints, and the schedule."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from course_utils.features import STFTConfig
+from course_utils.losses import waveform_mse
+from course_utils.models import Denoiser, MaskNet
+from course_utils.training import (
+    TrainConfig,
+    evaluate_loss,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+    seed_everything,
+    train_one_epoch,
+)
+
+
+def _small():
+    return Denoiser(MaskNet(channels=(4, 4, 4), hidden_size=8))
+
+
+def _pairs(count=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    clean = 0.1 * torch.randn(count, 1, 2000, generator=generator)
+    noisy = clean + 0.1 * torch.randn(count, 1, 2000, generator=generator)
+    return TensorDataset(noisy, clean)
+
+
+def _loader(seed=0):
+    return DataLoader(_pairs(seed=seed), batch_size=2)
+
+
+class _Gain(nn.Module):
+    """The smallest model: one number."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, noisy):
+        return self.gain * noisy
+
+
+def test_one_step_is_gradient_descent_by_hand():
+    noisy, clean = _pairs(1)[:]
+    model = _Gain()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = train_one_epoch(model, DataLoader(TensorDataset(noisy, clean)), optimizer, waveform_mse)
+    slope = (2 * (noisy - clean) * noisy).mean()
+    assert loss == pytest.approx((noisy - clean).square().mean().item())
+    assert model.gain.item() == pytest.approx(1.0 - 0.1 * slope.item(), rel=1e-5)
+
+
+def test_gradients_do_not_pile_up():
+    """Two epochs of one step each: the second must use its own gradient alone."""
+    model, loader = _Gain(), DataLoader(_pairs(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_one_epoch(model, loader, optimizer, waveform_mse)
+    noisy, clean = _pairs(1)[:]
+    gain = model.gain.item()
+    train_one_epoch(model, loader, optimizer, waveform_mse)
+    slope = (2 * (gain * noisy - clean) * noisy).mean().item()
+    assert model.gain.item() == pytest.approx(gain - 0.1 * slope, rel=1e-5)
+
+
+def test_long_gradients_are_shortened():
+    model, loader = _Gain(), DataLoader(_pairs(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    train_one_epoch(model, loader, optimizer, waveform_mse, max_gradient_norm=1e-3)
+    assert abs(model.gain.item() - 1.0) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_evaluation_learns_nothing_and_restores_the_mode():
+    model = _small()
+    model.train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    first, second = (evaluate_loss(model, _loader(), waveform_mse) for _ in range(2))
+    assert first == second and model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_evaluation_is_the_mean_over_batches():
+    noisy, clean = _pairs()[:]
+    expected = (noisy - clean).square().mean().item()
+    assert evaluate_loss(_Gain(), _loader(), waveform_mse) == pytest.approx(expected)
+
+
+def test_a_small_network_learns_four_pairs():
+    """Tones in noise, which a mask can tell apart: half of the noise must go."""
+    seed_everything(0)
+    noisy, clean = _pairs()[:]
+    tones = 0.1 * torch.sin(torch.arange(2000) * torch.tensor([0.1, 0.2, 0.3, 0.4])[:, None, None])
+    loader = DataLoader(TensorDataset(noisy - clean + tones, tones), batch_size=2)
+    config = TrainConfig(epochs=25, learning_rate=2e-2)
+    model = _small()
+    history = fit(model, loader, loader, waveform_mse, config)
+    assert history[-1]["validation_loss"] < 0.5 * evaluate_loss(_Gain(), loader, waveform_mse)
+    assert [row["epoch"] for row in history] == list(range(25))
+    assert not model.training
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    """With a learning rate that wrecks the model, the best epoch is not the last."""
+    seed_everything(0)
+    model, path = _small(), tmp_path / "denoiser.pt"
+    history = fit(
+        model, _loader(), _loader(1), waveform_mse, TrainConfig(epochs=8, learning_rate=0.5),
+        checkpoint_path=path,
+    )  # fmt: skip
+    best = min(row["validation_loss"] for row in history)
+    assert best < history[-1]["validation_loss"]
+    assert evaluate_loss(model, _loader(1), waveform_mse) == pytest.approx(best, rel=1e-5)
+    assert evaluate_loss(load_checkpoint(path), _loader(1), waveform_mse) == pytest.approx(
+        best, rel=1e-5
+    )
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    """Three epochs and then three more equal six in one go."""
+    weights = []
+    for stops in ((6,), (3, 6)):
+        path = tmp_path / f"{len(stops)}.pt"
+        for stop in stops:
+            seed_everything(0)
+            model = _small()
+
+            def stop_here(history, stop=stop):
+                if len(history) == stop:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                fit(
+                    model, _loader(), _loader(1), waveform_mse, TrainConfig(epochs=50),
+                    checkpoint_path=path, resume=True, on_epoch=stop_here,
+                )  # fmt: skip
+        weights.append(torch.load(path.with_name(f"{path.stem}.last.pt"), weights_only=True))
+    assert [len(w["history"]) for w in weights] == [6, 6]
+    for name, value in weights[0]["model"].items():
+        assert torch.allclose(value, weights[1]["model"][name], atol=1e-6), name
+
+
+def test_the_clock_ends_a_run_and_the_learning_rate_falls():
+    config = TrainConfig(epochs=10_000, learning_rate=1e-2, max_minutes=2 / 60)
+    history = fit(_small(), _loader(), _loader(), waveform_mse, config)
+    assert 1 < len(history) < 10_000
+    assert history[-1]["seconds"] < 20
+    assert history[-1]["lr"] < 0.2 * max(row["lr"] for row in history)
+
+
+def test_steps_are_reported_in_order():
+    steps = []
+    fit(
+        _small(), _loader(), _loader(), waveform_mse, TrainConfig(epochs=3),
+        on_step=lambda step, loss: steps.append(step),
+    )  # fmt: skip
+    assert steps == list(range(6))
+
+
+def test_checkpoint_round_trip_is_exact(tmp_path):
+    model = Denoiser(
+        MaskNet(129, channels=(4, 4, 4), hidden_size=8),
+        STFTConfig(n_fft=256, win_length=256, hop_length=128),
+    ).eval()
+    save_checkpoint(tmp_path / "new" / "a.pt", model, metadata={"seed": 3, "scores": [1.5]})
+    loaded = load_checkpoint(tmp_path / "new" / "a.pt")
+    noisy = _pairs(1)[0][0]
+    with torch.no_grad():
+        assert torch.equal(loaded(noisy), model(noisy))
+    assert loaded.config == model.config and loaded.metadata == {"seed": 3, "scores": [1.5]}
+    assert not loaded.training
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, _small())
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(path, _small(), metadata={"bad": lambda: 0})
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_bad_checkpoints_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.pt.*lesson 5"):
+        load_checkpoint(tmp_path / "nowhere.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    torch.save({"something": 1}, tmp_path / "other.pt")
+    whole = tmp_path / "whole.pt"
+    save_checkpoint(whole, _small())
+    (tmp_path / "half.pt").write_bytes(whole.read_bytes()[:2000])
+    for name in ("text.pt", "other.pt", "half.pt"):
+        with pytest.raises(ValueError, match=f"{name}.*cannot be read"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence():
+    def broken(*, estimate, reference):
+        return estimate.sum() * float("nan")
+
+    with pytest.raises(ValueError, match="loss must be finite.*learning_rate"):
+        train_one_epoch(_Gain(), _loader(), torch.optim.SGD(_Gain().parameters(), 0.1), broken)
+
+
+def test_an_empty_loader_is_refused():
+    with pytest.raises(ValueError, match="at least one batch"):
+        evaluate_loss(_Gain(), [], waveform_mse)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"epochs": 0}, {"learning_rate": -1.0}, {"max_minutes": 0.0}, {"weight_decay": -0.1}]
+)
+def test_settings_out_of_range_are_named(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        TrainConfig(**bad)
+
+
+def test_seeds_repeat():
+    draws = []
+    for _ in range(2):
+        seed_everything(7)
+        draws.append(torch.rand(3))
+    assert torch.equal(*draws)
+    with pytest.raises(ValueError, match="seed.*-1"):
+        seed_everything(-1)
