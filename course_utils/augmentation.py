@@ -7,12 +7,11 @@ waveform of shape (channel, time) and draws from `generator`.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE, resample, validate_waveform
+from course_utils.mixing import fast_length
 
 # Ratios of small whole numbers, so that resampling needs few filter taps.
 _SPEEDS = (0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3)
@@ -128,18 +127,3 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
     depth = 10 ** (uniform(-30, -15, generator) / 20)
     rough = torch.randn(waveform.shape, generator=generator).to(waveform)
     return waveform + depth * highs * rough
-
-
-def fast_length(n_samples: int) -> int:
-    """Round a length up to one whose Fourier transform is quick: 2**k or 3 * 2**k.
-
-    Args:
-        n_samples: At least 1.
-
-    Returns:
-        The next such length.
-
-    Notebook: 05
-    """
-    power = 2 ** math.ceil(math.log2(n_samples))
-    return max(2, power * 3 // 4 if power * 3 // 4 >= n_samples and power >= 4 else power)

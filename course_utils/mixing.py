@@ -140,8 +140,26 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
     room = (room / room[direct]).to(waveform.device, working)
     dry = waveform.to(working)
     room = room.reshape((1,) * (dry.dim() - 1) + (-1,))  # as many dimensions as the sound
+    # The transform inside works on the sum of both lengths: zeros bring it to a quick one.
+    n_samples = dry.shape[-1] + room.shape[-1] - 1
+    room = torch.nn.functional.pad(room, (0, fast_length(n_samples) - n_samples))
     wet = AF.fftconvolve(dry, room)[..., direct : direct + dry.shape[-1]]
     return wet.to(waveform.dtype).contiguous()
+
+
+def fast_length(n_samples: int) -> int:
+    """Round a length up to one whose Fourier transform is quick: 2**k or 3 * 2**k.
+
+    Args:
+        n_samples: At least 1.
+
+    Returns:
+        The next such length.
+
+    Notebook: 01
+    """
+    power = 2 ** math.ceil(math.log2(n_samples))
+    return max(2, power * 3 // 4 if power * 3 // 4 >= n_samples and power >= 4 else power)
 
 
 def _random_below(limit: int, generator: torch.Generator | None) -> int:

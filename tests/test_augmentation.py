@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils.augmentation import change_speed, codec_noise, equalize, fast_length, uniform
+from course_utils.augmentation import change_speed, codec_noise, equalize, uniform
+from course_utils.mixing import fast_length
 
 CHANGES = [change_speed, equalize, codec_noise]
 
