@@ -34,6 +34,8 @@ def test_one_frame_at_a_time_gives_the_mask_of_the_whole(denoiser):
 def test_the_file_gives_the_same_mask_and_writing_it_says_nothing(denoiser, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Python 3.13.0 alone: PyTorch recommends 3.13.1.
+        warnings.filterwarnings("ignore", message="Guards may run slower")
         export_one_frame(denoiser, tmp_path / "step.pt2")
     assert [path.name for path in tmp_path.iterdir()] == ["step.pt2"]
     step = torch.export.load(tmp_path / "step.pt2").module()
