@@ -5,6 +5,8 @@ exchanges the data and paints only the parts that changed over them, which takes
 time of a new figure. The picture reaches the page as PNG bytes in an Image
 widget and not through an Output widget, so that an error in a handler is seen and not swallowed.
 A setting that cannot work leaves the last picture in place and shows a sentence.
+
+`TrainingMonitor` has no sliders: it follows a training run.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from __future__ import annotations
 import html
 import io
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import ipywidgets
@@ -48,7 +51,9 @@ from course_utils.plotting import (
     full_scale_reference,
     label_axes,
     outline,
+    plot_training,
 )
+from course_utils.training import TrainConfig
 
 # The handler runs when the slider is let go, not at every step on the way.
 _CALM = {"continuous_update": False}
@@ -142,6 +147,98 @@ class Explorer(ipywidgets.VBox):
         self.image.value = _png(self._canvas)
         self.facts.value = f'<div style="line-height:1.5">{view.facts}</div>'
         self.player.value = view.player
+
+
+class TrainingMonitor(ipywidgets.VBox):
+    """A progress bar and a loss curve that follow a run of `training.fit`.
+
+    Hand its two methods to the run: ``fit(..., on_step=monitor.on_step,
+    on_epoch=monitor.on_epoch)``. The bar follows the epochs or the minutes of ``config``,
+    whichever is further; the curve gets a point after every epoch.
+
+    Args:
+        config: The settings of the run.
+        steps_per_epoch: ``len(train_loader)``.
+        baselines: Name to loss, for `plot_training`.
+        clock: Gives the time in seconds.
+
+    Raises:
+        ValueError: If ``steps_per_epoch`` is below 1.
+
+    Notebook: 05
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        steps_per_epoch: int,
+        baselines: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Draw an empty curve and a bar at zero."""
+        if steps_per_epoch < 1:
+            raise ValueError(
+                f"steps_per_epoch must be at least 1, got {steps_per_epoch}; use len(train_loader)."
+            )
+        self._config, self._steps_per_epoch = config, steps_per_epoch
+        self._baselines, self._clock, self._start = dict(baselines or {}), clock, None
+        figure, self._axes = _figure(1, 1, height=3.6)
+        self._canvas = figure.canvas
+        size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
+        self.bar = ipywidgets.IntProgress(max=1000, description="training", layout={"width": "60%"})
+        self.facts = ipywidgets.HTML("waiting for the first step")
+        self.image = ipywidgets.Image(format="png", layout=size)
+        label_axes(self._axes, "", "Epoch", "Loss")
+        self._draw()
+        super().__init__([ipywidgets.HBox([self.bar, self.facts]), self.image])
+
+    def __repr__(self) -> str:
+        """Say how far the run is; the inherited text would spell out the picture."""
+        return f"TrainingMonitor({self.bar.value / self.bar.max:.0%})"
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        """Add what a page shows that was opened and not yet run."""
+        bundle = super()._repr_mimebundle_(**options)
+        bundle["text/plain"] = "TrainingMonitor: run this cell, and bar and curve appear here."
+        return bundle
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Move the bar.
+
+        Args:
+            step: Number of the step in the run, from 0.
+            loss: Its training loss.
+        """
+        self._start = self._clock() if self._start is None else self._start
+        minutes = (self._clock() - self._start) / 60
+        done = (step + 1) / (self._config.epochs * self._steps_per_epoch)
+        limit = self._config.max_minutes
+        if limit is not None:
+            done = max(done, minutes / limit)
+        self.bar.value = min(self.bar.max, round(self.bar.max * done))
+        epoch, in_epoch = divmod(step, self._steps_per_epoch)
+        self.facts.value = (
+            f"epoch {epoch}, step {in_epoch + 1} of {self._steps_per_epoch}, loss {loss:.3f}, "
+            f"{minutes:.1f} {'' if limit is None else f'of {limit:g} '}minutes"
+        )
+
+    def on_epoch(self, history: list[dict]) -> None:
+        """Add the newest point to the curve.
+
+        Args:
+            history: As `fit` gives it, one entry per epoch so far.
+        """
+        if "seconds" in history[-1]:  # a run that goes on after a stop has a past
+            self._start = self._clock() - history[-1]["seconds"]
+        self._axes.clear()
+        plot_training(history, self._baselines, ax=self._axes)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Send the kept figure to the page."""
+        self._canvas.draw()
+        self.image.value = _png(self._canvas)
 
 
 def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:

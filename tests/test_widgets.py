@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 
 from course_utils.features import STFTConfig
+from course_utils.losses import waveform_mse
 from course_utils.mixing import mix_at_snr
-from course_utils.widgets import mask_explorer, snr_explorer, stft_explorer
+from course_utils.models import Denoiser, MaskNet
+from course_utils.training import TrainConfig, fit
+from course_utils.widgets import TrainingMonitor, mask_explorer, snr_explorer, stft_explorer
 
 RATE = 16_000
 
@@ -252,3 +255,109 @@ def test_only_the_beginning_of_a_long_clip_is_used():
 def test_bad_material_is_refused_at_once(call, error, message):
     with pytest.raises(error, match=message):
         call(*clips())
+
+
+# --- the monitor of a training run ---------------------------------------------------------
+
+
+def entry(epoch, loss, seconds):
+    return {
+        "epoch": epoch,
+        "train_loss": loss,
+        "validation_loss": loss + 0.1,
+        "lr": 1e-3,
+        "seconds": seconds,
+    }
+
+
+def make_monitor(now=(0.0,), *, epochs=4, max_minutes=None):
+    times = iter(now)
+    last = [0.0]
+
+    def clock():
+        last[0] = next(times, last[0])
+        return last[0]
+
+    config = TrainConfig(epochs=epochs, max_minutes=max_minutes)
+    return TrainingMonitor(config, steps_per_epoch=5, baselines={"nothing": 0.9}, clock=clock)
+
+
+def test_bar_follows_the_steps():
+    monitor = make_monitor()
+    assert monitor.bar.value == 0
+    monitor.on_step(0, 0.5)
+    assert monitor.bar.value == 50
+    monitor.on_step(6, 0.25)
+    assert monitor.bar.value == 350
+    assert "epoch 1, step 2 of 5, loss 0.250" in monitor.facts.value
+    monitor.on_step(19, 0.25)
+    assert monitor.bar.value == monitor.bar.max
+    assert repr(monitor) == "TrainingMonitor(100%)"
+
+
+def test_bar_follows_the_clock_where_that_is_further():
+    monitor = make_monitor([0.0, 0.0, 60.0, 500.0], epochs=1000, max_minutes=4)
+    monitor.on_step(0, 0.5)  # asks twice: when it started, and what time it is
+    assert monitor.bar.value == 0
+    monitor.on_step(1, 0.5)
+    assert monitor.bar.value == 250 and "1.0 of 4 minutes" in monitor.facts.value
+    monitor.on_step(2, 0.5)
+    assert monitor.bar.value == 1000
+
+
+def test_a_resumed_run_counts_the_minutes_before_the_stop():
+    monitor = make_monitor([100.0, 100.0, 100.0, 130.0], epochs=1000, max_minutes=4)
+    monitor.on_step(0, 0.5)
+    monitor.on_epoch([entry(0, 0.5, 90.0)])
+    monitor.on_step(5, 0.5)
+    assert monitor.bar.value == round(1000 * 120 / 240)
+
+
+def test_curve_grows_on_one_kept_figure():
+    monitor = make_monitor()
+    figure = monitor._axes.figure
+    pictures = [monitor.image.value]
+    history = []
+    for epoch in range(3):
+        history.append(entry(epoch, 0.8 / (epoch + 1), float(epoch)))
+        monitor.on_epoch(history)
+        pictures.append(monitor.image.value)
+    assert len(set(pictures)) == 4
+    assert monitor._axes.figure is figure and len(figure.axes) == 1
+    lines = {line.get_label(): line.get_ydata() for line in monitor._axes.lines}
+    np.testing.assert_allclose(lines["training"], [0.8, 0.4, 0.8 / 3])
+    np.testing.assert_allclose(lines["validation"], [0.9, 0.5, 0.8 / 3 + 0.1])
+    assert "nothing" in lines
+    assert picture(monitor).shape == (288, 720, 3)
+
+
+def test_monitor_follows_a_real_run_without_a_word(capfd):
+    pair = torch.stack([clips(1600)[0], clips(1600)[1]])
+    loader = [(pair, 0.5 * pair)] * 5
+    model = Denoiser(MaskNet(channels=(2, 2, 2), hidden_size=4))
+    config = TrainConfig(epochs=2)
+    monitor = TrainingMonitor(config, steps_per_epoch=5)
+
+    class Loader(list):
+        dataset = None
+
+    fit(
+        model,
+        Loader(loader),
+        Loader(loader[:1]),
+        waveform_mse,
+        config,
+        on_step=monitor.on_step,
+        on_epoch=monitor.on_epoch,
+    )
+    assert monitor.bar.value == monitor.bar.max
+    assert len(monitor._axes.lines[0].get_ydata()) == 2
+    assert "epoch 1, step 5 of 5" in monitor.facts.value
+    assert capfd.readouterr() == ("", "")
+    bundle = monitor._repr_mimebundle_()
+    assert bundle["text/plain"].endswith("run this cell, and bar and curve appear here.")
+
+
+def test_monitor_needs_a_step():
+    with pytest.raises(ValueError, match="steps_per_epoch must be at least 1, got 0"):
+        TrainingMonitor(TrainConfig(), steps_per_epoch=0)
