@@ -108,7 +108,13 @@ def train(
     Notebook: 05
     """
     seed_everything(seed)
-    train_set, validation_set = make_datasets(data_dir, augmentation=Augmentation(), seed=seed)
+    train_set, validation_set = make_datasets(
+        data_dir,
+        size=BATCH_SIZE * STEPS_PER_EPOCH,
+        segment_length=SEGMENT_LENGTH,
+        augmentation=Augmentation(),
+        seed=seed,
+    )
     train_loader = DataLoader(train_set, BATCH_SIZE, num_workers=1)
     validation_loader = DataLoader(validation_set, BATCH_SIZE)
     model = Denoiser(MaskNet())
@@ -129,7 +135,7 @@ def train(
         "config": asdict(config),
         "augmentation": asdict(Augmentation()),
         "commit": _commit(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
     save_checkpoint(output, model, metadata=report)
     Path(output).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
