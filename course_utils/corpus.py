@@ -148,6 +148,9 @@ def select(
 def check_files(data_dir: str | Path = DATA_DIR) -> int:
     """Compare every file with its checksum in the manifest.
 
+    Args:
+        data_dir: The folder that holds `manifest.csv`.
+
     Returns:
         How many files were checked.
 

@@ -108,7 +108,7 @@ def small_course(tmp_path):
 
 
 def test_data_is_counted(small_course):
-    assert check._check_data(small_course).startswith("2 clips, ")
+    assert check._check_data(small_course).startswith("2 recordings, ")
 
 
 def test_a_missing_clip_is_named(small_course):
@@ -116,7 +116,7 @@ def test_a_missing_clip_is_named(small_course):
 
     clip = load_manifest(small_course / "data")[1]
     clip.path.unlink()
-    with pytest.raises(check.Problem, match=f"1 of 2 clips are missing: {clip.file}"):
+    with pytest.raises(check.Problem, match=f"{clip.path.name} is missing"):
         check._check_data(small_course)
 
 
@@ -128,12 +128,12 @@ def test_a_damaged_clip_is_named(small_course):
     sound[len(sound) // 2] ^= 1
     clip.path.write_bytes(sound)
     assert hashlib.sha256(sound).hexdigest() != clip.sha256
-    with pytest.raises(check.Problem, match=f"{clip.file} is damaged"):
+    with pytest.raises(check.Problem, match=f"{clip.path.name} has changed"):
         check._check_data(small_course)
 
 
 def test_missing_data(tmp_path):
-    with pytest.raises(check.Problem, match="list of clips cannot be read") as caught:
+    with pytest.raises(check.Problem, match="recordings are not complete") as caught:
         check._check_data(tmp_path)
     assert "git checkout -- data" in caught.value.args[1]
 
