@@ -127,3 +127,33 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
     depth = 10 ** (uniform(-30, -15, generator) / 20)
     rough = torch.randn(waveform.shape, generator=generator).to(waveform)
     return waveform + depth * highs * rough
+
+
+def swell(
+    waveform: Tensor, *, max_db: float = 8.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Let the level rise and fall slowly, as traffic and wind do and formulas do not.
+
+    Gains are drawn about three times a second at 16 kHz and joined by straight lines.
+
+    Args:
+        waveform: Shape ``(channel, time)``.
+        max_db: Largest gain or loss, in dB.
+        generator: Source of randomness.
+
+    Returns:
+        The swelling clip, same shape.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty or not finite.
+
+    Notebook: 05
+    """
+    validate_waveform(waveform)
+    n_samples = waveform.shape[-1]
+    knots = (2 * torch.rand(1, 1, 2 + n_samples // 5000, generator=generator) - 1) * max_db
+    gain_db = torch.nn.functional.interpolate(
+        knots, size=n_samples, mode="linear", align_corners=True
+    )
+    return waveform * (10 ** (gain_db[0] / 20)).to(waveform)

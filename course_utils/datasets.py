@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, load_audio, validate_waveform
-from course_utils.augmentation import change_speed, codec_noise, equalize, uniform
+from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import babble, colored_noise, fan_noise, keyboard_clicks, mains_hum
 from course_utils.preprocessing import pad_or_trim
@@ -111,7 +111,7 @@ class Augmentation:
     speed: float = 0.8
     equalizer: float = 0.8
     room: float = 0.3
-    formula_noise: float = 0.3
+    formula_noise: float = 0.35
     babble: float = 0.05
     second_noise: float = 0.3
     codec: float = 0.3
@@ -247,9 +247,9 @@ class MixtureDataset(Dataset):
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
             formula = _choose(_FORMULAS, generator)
-            if formula is colored_noise:
-                return formula(length, exponent=uniform(-0.5, 2.5, generator), generator=generator)
-            return self._colour(formula(length, generator=generator), generator)
+            slope = {"exponent": uniform(-0.5, 2.5, generator)} if formula is colored_noise else {}
+            clip = self._colour(formula(length, generator=generator, **slope), generator)
+            return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
         if draw < odds.formula_noise + odds.babble:
             voices = [_choose(_choose(self._speech, generator), generator) for _ in range(6)]
             return self._colour(babble(voices, length, generator=generator), generator)

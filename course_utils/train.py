@@ -26,10 +26,10 @@ from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet, count_parameters
 from course_utils.training import TrainConfig, fit, save_checkpoint, seed_everything
 
-SEGMENT_LENGTH = int(2.5 * SAMPLE_RATE)
-BATCH_SIZE = 12
-STEPS_PER_EPOCH = 50
-VALIDATION_CLIPS = 48
+SEGMENT_LENGTH = 2 * SAMPLE_RATE
+BATCH_SIZE = 8
+STEPS_PER_EPOCH = 100
+VALIDATION_CLIPS = 40
 
 
 def make_datasets(
@@ -51,7 +51,7 @@ def make_datasets(
 
     Returns:
         The training set, other pairs in every epoch, and the validation set, always the same
-        48 pairs, without augmentation.
+        40 pairs, without augmentation.
 
     Raises:
         ValueError: If the folder has no manifest or a split is empty.

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils.augmentation import change_speed, codec_noise, equalize, uniform
+from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
 from course_utils.mixing import fast_length
 
-CHANGES = [change_speed, equalize, codec_noise]
+CHANGES = [change_speed, equalize, codec_noise, swell]
 
 
 def _seeded(seed=0):
@@ -49,7 +49,7 @@ def test_silence_stays_silence_and_bad_input_is_refused(change):
 @given(time=st.integers(1, 3000), seed=st.integers(0, 1000))
 def test_any_length_stays_finite(time, seed):
     clip = _noise(time)
-    for change in (equalize, codec_noise):
+    for change in (equalize, codec_noise, swell):
         changed = change(clip, generator=_seeded(seed))
         assert changed.shape == clip.shape and torch.isfinite(changed).all()
 
@@ -119,3 +119,9 @@ def test_uniform_fills_its_range():
     draws = torch.tensor([uniform(-2.0, 3.0, generator) for _ in range(2000)])
     assert draws.min() >= -2 and draws.max() < 3
     assert draws.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_swell_is_slow_and_stays_within_its_gains():
+    gain_db = 20 * torch.log10(swell(torch.ones(1, 48000), max_db=8.0, generator=_seeded()))
+    assert gain_db.abs().max() <= 8.01 and gain_db.max() - gain_db.min() > 2
+    assert gain_db.diff().abs().max() < 16.0 / 4000  # never the whole range within 250 ms
