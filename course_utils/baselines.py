@@ -168,7 +168,7 @@ def _quiet_mean(values: Tensor, power: Tensor, share: float) -> Tensor:
 def _track_noise(power: Tensor) -> Tensor:
     """Follow the noise power: where speech is likely the old value stays, (clip, freq, frame)."""
     snr_speech = 10**1.5  # a priori SNR where speech is present: 15 dB
-    noise = _quiet_mean(power, power, 0.1)[..., 0].clamp_min(_TINY)  # (clip, freq)
+    noise = _quiet_mean(power, power, 0.2)[..., 0].clamp_min(_TINY)  # (clip, freq)
     likely, tracked = torch.full_like(noise, 0.5), []
     for frame, empty in zip(power.unbind(dim=-1), _is_empty(power).unbind(dim=-1), strict=True):
         exponent = (frame / noise * snr_speech / (1 + snr_speech)).clamp_max(50)
