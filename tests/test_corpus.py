@@ -1,0 +1,169 @@
+"""The corpus: reading the manifest, choosing clips, and saying what is wrong."""
+
+import csv
+import hashlib
+from dataclasses import FrozenInstanceError, fields
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from course_utils import corpus
+from course_utils.corpus import Clip, check_files, load_manifest, pair_folders, select
+
+COLUMNS = [column.name for column in fields(Clip) if column.name != "data_dir"]
+CLIPS = [
+    ("speech/a.flac", "speech", "anna", "en", "train"),
+    ("speech/b.flac", "speech", "anna", "en", "validation"),
+    ("speech/c.flac", "speech", "bert", "nl", "test"),
+    ("noise/d.flac", "noise", "wind", "", "train"),
+    ("rooms/e.flac", "room", "hall", "", "test"),
+]
+
+
+def write_manifest(folder, rows, columns=COLUMNS):
+    with open(folder / "manifest.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = []
+    for number, (file, role, kind, language, split) in enumerate(CLIPS):
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        samples = np.full(1600 * (number + 1), number / 10)
+        soundfile.write(path, samples, 16_000, subtype="PCM_16")
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        given = [file, role, kind, language, split, 0.1 * (number + 1), f"clip {number}"]
+        rows.append(dict(zip(COLUMNS, [*given, "Ann", "CC0 1.0", "here", checksum], strict=True)))
+    write_manifest(tmp_path, rows)
+    return tmp_path
+
+
+def test_the_manifest_keeps_order_types_and_folder(folder):
+    clips = load_manifest(folder)
+    assert [clip.file for clip in clips] == [row[0] for row in CLIPS]
+    assert clips[2].duration == pytest.approx(0.3) and isinstance(clips[2].duration, float)
+    assert clips[2].path == folder.resolve() / "speech" / "c.flac"
+    assert (clips[2].title, clips[2].author, clips[2].licence) == ("clip 2", "Ann", "CC0 1.0")
+    assert load_manifest(str(folder)) == clips  # a string will do
+
+
+def test_load_returns_one_channel_of_float32_at_16_khz(folder):
+    waveform = load_manifest(folder)[2].load()
+    assert waveform.shape == (1, 4800) and waveform.dtype == torch.float32
+    torch.testing.assert_close(waveform, torch.full((1, 4800), 0.2), atol=2**-15, rtol=0)
+
+
+def test_load_resamples_a_clip_at_another_rate(folder):
+    clip = load_manifest(folder)[0]
+    soundfile.write(clip.path, np.zeros(800), 8_000, subtype="PCM_16")
+    assert clip.load().shape == (1, 1600)
+
+
+def test_a_clip_cannot_be_changed(folder):
+    with pytest.raises(FrozenInstanceError):
+        load_manifest(folder)[0].split = "test"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "files"),
+    [
+        ({}, "abcde"),
+        ({"role": "speech"}, "abc"),
+        ({"split": "train"}, "ad"),
+        ({"role": "speech", "split": "validation"}, "b"),
+        ({"kind": "wind"}, "d"),
+        ({"language": "en", "split": "train"}, "a"),
+        ({"role": "room", "split": "test", "kind": "hall"}, "e"),
+    ],
+)
+def test_select_takes_what_matches_every_condition(folder, conditions, files):
+    found = select(**conditions, data_dir=folder)
+    assert "".join(clip.path.stem for clip in found) == files
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"role": "music"}, r"role='music': choose role from noise, room, speech\."),
+        ({"split": "dev"}, r"split='dev': choose split from test, train, validation\."),
+        ({"role": "noise", "kind": "anna"}, r"role='noise', kind='anna': choose kind from wind\."),
+        ({"role": "speech", "language": "fr"}, r"choose language from en, nl\."),
+        ({"role": "noise", "language": "en"}, r"choose language from nothing\."),
+        ({"kind": "wind", "split": "test"}, r"choose (split|kind) from"),
+    ],
+)
+def test_an_empty_selection_says_what_there_is(folder, conditions, message):
+    with pytest.raises(ValueError, match=message) as error:
+        select(**conditions, data_dir=folder)
+    assert str(error.value).count(". ") == 0  # one sentence
+
+
+def test_a_missing_manifest_is_named_with_a_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no manifest\.csv: run .*build_data\.py"):
+        load_manifest(tmp_path)
+    with pytest.raises(FileNotFoundError, match="manifest"):
+        select(role="speech", data_dir=tmp_path / "nowhere")
+
+
+def test_a_manifest_without_rows_is_no_empty_list(tmp_path):
+    write_manifest(tmp_path, [])
+    assert load_manifest(tmp_path) == []
+    with pytest.raises(ValueError, match="lists no clips"):
+        select(data_dir=tmp_path)
+
+
+def test_a_manifest_with_a_column_too_few_is_refused(folder):
+    rows = [clip.__dict__ for clip in load_manifest(folder)]
+    write_manifest(folder, rows, [name for name in COLUMNS if name not in ("split", "title")])
+    with pytest.raises(ValueError, match="lacks the columns split, title"):
+        load_manifest(folder)
+
+
+@pytest.mark.parametrize("duration", ["", "long"])
+def test_a_duration_that_is_no_number_is_refused(folder, duration):
+    rows = [{**clip.__dict__, "duration": duration} for clip in load_manifest(folder)]
+    write_manifest(folder, rows)
+    with pytest.raises(ValueError, match="without a valid duration"):
+        load_manifest(folder)
+
+
+def test_a_missing_clip_is_named_with_a_remedy(folder):
+    clip = load_manifest(folder)[1]
+    clip.path.unlink()
+    for look in (clip.load, lambda: check_files(folder)):
+        with pytest.raises(FileNotFoundError, match=r"b\.flac is missing: run .*git checkout"):
+            look()
+
+
+def test_a_changed_clip_fails_its_checksum(folder):
+    assert check_files(folder) == 5
+    path = folder / "noise" / "d.flac"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"d\.flac has changed \(wrong checksum\)"):
+        check_files(folder)
+
+
+def test_pair_folders(tmp_path):
+    for name in ("noisy_trainset", "clean_trainset", "noisy_testset"):
+        (tmp_path / "pairs" / name).mkdir(parents=True)
+    noisy, clean = pair_folders("train", data_dir=tmp_path)
+    assert (noisy.name, clean.name) == ("noisy_trainset", "clean_trainset")
+    with pytest.raises(FileNotFoundError, match="clean_testset is missing"):
+        pair_folders("test", data_dir=tmp_path)
+    with pytest.raises(ValueError, match="split is 'validation'"):
+        pair_folders("validation", data_dir=tmp_path)
+
+
+def test_the_default_is_the_folder_beside_the_package():
+    assert corpus.DATA_DIR.name == "data"
+    assert (corpus.DATA_DIR / "build_data.py").is_file()
+    clip = select(role="speech", split="test", kind="nl_big")[0]
+    assert clip.path.is_file() and clip.load().shape == (1, round(clip.duration * 16_000))
