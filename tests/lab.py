@@ -127,7 +127,7 @@ def wait_until_idle(page: Page) -> None:
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=60_000)
 
 
-def run_all(page: Page, *, seconds: float = 180) -> None:
+def run_all(page: Page, *, seconds: float = 600) -> None:
     """Click Run > Run All Cells, as a learner does, and wait for the last cell."""
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
