@@ -15,7 +15,8 @@ PACKAGE = ROOT / "course_utils"
 
 # A module imports only what stands before it, so that a reader can start at the top.
 MODULES = [
-    *("audio", "preprocessing", "noise", "mixing", "augmentation", "corpus", "datasets"),
+    *("audio", "preprocessing", "noise", "mixing", "augmentation"),
+    *("corpus", "download", "public_sets", "datasets"),
     *("features", "models", "export", "baselines", "losses", "training", "metrics"),
     *("plotting", "listening", "widgets", "exercises"),
     *("denoise", "train", "evaluate", "check_environment"),

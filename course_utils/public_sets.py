@@ -1,0 +1,190 @@
+"""Find your way in the public sets of speech and noise, once they lie on your disk.
+
+Each function reads one set's own layout and returns its recordings with two labels: what is
+heard, and the group that must stay together when you split (a voice, a recording, a place).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file of a public set.
+
+    Args:
+        path: The file.
+        label: What is heard: a voice, a kind of noise, a place.
+        group: Recordings of one group belong in one split.
+    """
+
+    path: Path
+    label: str
+    group: str
+
+
+def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Path]:
+    """Find the two folders of VoiceBank+DEMAND, ready for ``NoisyCleanDataset``.
+
+    Args:
+        folder: The folder that holds ``noisy_trainset_28spk_wav``, ``clean_trainset_28spk_wav``,
+            ``noisy_testset_wav`` and ``clean_testset_wav``, or folders named like them.
+        split: "train" or "test".
+
+    Returns:
+        The folder of the noisy files and the folder of the clean ones. Where the sets of 28 and
+        of 56 speakers both lie there, the smaller one.
+
+    Raises:
+        ValueError: If ``split`` is unknown or a folder is missing.
+
+    Source:
+        Valentini-Botinhao et al., "Investigating RNN-based speech enhancement methods for
+        noise-robust Text-to-Speech", SSW 2016.
+
+    Notebook: 05
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
+    root = _folder(folder)
+    noisy = [path for path in sorted(root.glob(f"noisy_{split}set*")) if path.is_dir()]
+    for path in noisy:
+        clean = path.with_name(path.name.replace("noisy", "clean", 1))
+        if clean.is_dir():
+            return path, clean
+    raise ValueError(
+        f"folder must hold noisy_{split}set... and clean_{split}set... of one name, got "
+        f"{str(root)!r}; unpack both archives there."
+    )
+
+
+def librispeech(folder: str | os.PathLike) -> list[Recording]:
+    """List LibriSpeech: read English, ``speaker/chapter/*.flac``; label and group: the speaker.
+
+    Args:
+        folder: ``LibriSpeech`` with its parts, or one part such as ``train-clean-100``.
+
+    Returns:
+        The recordings, sorted by path.
+
+    Raises:
+        ValueError: If there is none.
+
+    Source:
+        Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books",
+        ICASSP 2015.
+
+    Notebook: 05
+    """
+    files = _files(folder, "**/*-*-*.flac", "speaker/chapter/speaker-chapter-number.flac")
+    return [Recording(path, *[path.name.split("-")[0]] * 2) for path in files]
+
+
+def musan(folder: str | os.PathLike, *, part: str = "noise") -> list[Recording]:
+    """List MUSAN: ``part/source/*.wav``; label: the part; group: the recording itself.
+
+    Args:
+        folder: The folder ``musan``.
+        part: "noise", "music" or "speech".
+
+    Returns:
+        The recordings, sorted by path.
+
+    Raises:
+        ValueError: If ``part`` is unknown or there is no recording.
+
+    Source:
+        Snyder, Chen and Povey, "MUSAN: A Music, Speech, and Noise Corpus", arXiv:1510.08484.
+
+    Notebook: 05
+    """
+    if part not in ("noise", "music", "speech"):
+        raise ValueError(f"part must be 'noise', 'music' or 'speech', got {part!r}; choose one.")
+    files = _files(folder, f"{part}/*/*.wav", f"{part}/source/name.wav")
+    return [Recording(path, part, path.stem) for path in files]
+
+
+def esc50(folder: str | os.PathLike) -> list[Recording]:
+    """List ESC-50: 2000 clips of 5 s; label: the category; group: the recording it was cut from.
+
+    Args:
+        folder: The unpacked repository, with ``meta/esc50.csv`` and ``audio/``.
+
+    Returns:
+        The recordings, in the order of the table.
+
+    Raises:
+        ValueError: If the table or a clip is missing.
+
+    Source:
+        Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
+
+    Notebook: 05
+    """
+    root = _folder(folder)
+    table = root / "meta" / "esc50.csv"
+    if not table.is_file():
+        raise ValueError(
+            f"folder must hold meta/esc50.csv, got {str(root)!r}; unpack ESC-50 there."
+        )
+    with open(table, newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    found = [
+        Recording(root / "audio" / row["filename"], row["category"], row["src_file"])
+        for row in rows
+    ]
+    for recording in found:
+        if not recording.path.is_file():
+            raise ValueError(
+                f"folder must hold every clip of meta/esc50.csv, got {str(root)!r} without "
+                f"audio/{recording.path.name}; unpack ESC-50 again."
+            )
+    return found
+
+
+def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
+    """List DEMAND: ``PLACE/ch01.wav`` to ``ch16.wav``; label and group: the place.
+
+    The sixteen files of a place are one moment heard by sixteen microphones, so only one of
+    them is taken.
+
+    Args:
+        folder: The folder into which the archives of the places were unpacked.
+        channel: Which microphone, 1 to 16.
+
+    Returns:
+        One recording for each place, sorted.
+
+    Raises:
+        ValueError: If ``channel`` is out of range or there is no recording.
+
+    Source:
+        Thiemann, Ito and Vincent, "The Diverse Environments Multi-channel Acoustic Noise
+        Database", ICA 2013.
+
+    Notebook: 05
+    """
+    if channel not in range(1, 17):
+        raise ValueError(f"channel must lie between 1 and 16, got {channel!r}; choose another.")
+    files = _files(folder, f"**/ch{channel:02d}.wav", f"PLACE/ch{channel:02d}.wav")
+    return [Recording(path, path.parent.name, path.parent.name) for path in files]
+
+
+def _folder(folder: str | os.PathLike) -> Path:
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(
+            f"folder must be a folder on this disk, got {str(root)!r}; unpack it first."
+        )
+    return root
+
+
+def _files(folder: str | os.PathLike, pattern: str, layout: str) -> list[Path]:
+    files = sorted(path for path in _folder(folder).glob(pattern) if path.is_file())
+    if not files:
+        raise ValueError(f"folder must hold {layout}, got {str(folder)!r}; point to the set's top.")
+    return files
