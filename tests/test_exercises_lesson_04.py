@@ -90,6 +90,7 @@ def only_the_last_stride(kernels, strides):
         (lambda k, s: math.prod(k), "count by hand"),
         (lambda k, s: float(right_field(k, s)), "a whole number"),
         (lambda k, s: str(right_field(k, s)), "a whole number"),
+        (lambda k, s: True, "a whole number"),
     ],
 )
 def test_wrong_field_is_named(answer, sentence):
