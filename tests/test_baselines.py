@@ -59,7 +59,7 @@ def test_noise_alone_is_turned_down_and_clean_speech_stays(method):
     clean = make_speech()
     noise = noise_like(clean)
     assert float(method(noise).norm() / noise.norm()) < 0.4
-    assert si_sdr(estimate=method(clean), reference=clean) > 10
+    assert si_sdr(estimate=method(clean), reference=clean) > 7
 
 
 @pytest.mark.parametrize("method", FILTERS)
