@@ -12,8 +12,9 @@ FILLETS_AUTHOR = (
     "Frederic Panico, Ronny Standtke, Simone Cociancich, Przemek Bojczuk"
 )
 LINCITY_AUTHOR = "LinCity-NG, sound: Paulo Augusto, Robert van Herk, Pronobozo"
+# Tones, screaming monkeys, and fish that imitate an engine (zvuky: Czech for sounds).
 NOT_SPEECH = re.compile(
-    r"^silence/|(^|/)(beep|beeperr|ascending-2tone|descending-2tone|tt-monkeys)$"
+    r"^silence/|(^|/)(beep|beeperr|ascending-2tone|descending-2tone|tt-monkeys)$|-zvuky\d$"
 )
 TEST_VOICES = ("ivrvoice_ru", "nl_big")
 
@@ -35,9 +36,8 @@ class Voice:
         return f"{self.language}/*.ogg" if self.mark else "*.g722"
 
     def matches(self, name: str) -> bool:
-        if self.mark:
-            return re.search(rf"(^|[/-]){self.mark}-", name) is not None
-        return NOT_SPEECH.search(name) is None
+        marked = not self.mark or re.search(rf"(^|[/-]){self.mark}-", name)
+        return bool(marked) and NOT_SPEECH.search(name) is None
 
     def short(self, name: str) -> str:
         return name.replace(f"/{self.language}/", "/") if self.mark else name

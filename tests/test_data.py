@@ -247,6 +247,17 @@ def test_names_that_differ_by_a_prefix_or_number_are_one_sentence():
     assert czech.family("city/cs/x-v-y") == dutch.family("city/nl/x-v-y")
 
 
+def test_only_what_is_spoken_by_the_right_voice_is_taken(clips):
+    english, czech = catalogue.VOICES[0], next(v for v in catalogue.VOICES if v.name == "cs_big")
+    assert english.matches("vm-intro") and english.matches("digits/5")
+    assert not any(map(english.matches, ["silence/3", "beep", "tt-monkeys", "ascending-2tone"]))
+    assert czech.matches("engine/cs/mot-v-tak") and czech.matches("rush/cs/v-chytra")
+    assert not czech.matches("engine/cs/mot-m-tak")  # the other fish
+    assert not czech.matches("engine/cs/mot-v-zvuky0")  # it imitates an engine
+    spoken = [clip.title for clip in clips if clip.role == "speech"]
+    assert not any(catalogue.NOT_SPEECH.search(title) for title in spoken)
+
+
 def highest_correlations(first, second, rate=4000):
     """For every pair of clips the peak of their whitened cross-correlation, NumPy alone."""
     longest = 2 * max(len(samples) for samples in [*first, *second])
