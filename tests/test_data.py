@@ -529,6 +529,32 @@ def test_the_same_sound_gives_the_same_bytes(tmp_path):
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.flac", dtype="int16")[0], samples)
 
 
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech" / "mine.wav").write_text("precious")
+    with pytest.raises(SystemExit, match="folders of somebody else"):
+        build_data.write_set([], tmp_path)
+    assert (tmp_path / "speech" / "mine.wav").read_text() == "precious"
+
+
+def test_a_written_set_is_read_by_the_corpus_and_replaced_by_the_next(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = (1000 * rng.standard_normal(48_000)).astype(np.int16)
+    one, two = (
+        replace(piece("anna", name, samples), split="train", title="t", author="a", licence="l")
+        for name in ("one", "two")
+    )
+    build_data.write_set([two, one], tmp_path)
+    clips = load_manifest(tmp_path)
+    assert [clip.file for clip in clips] == ["speech/one.flac", "speech/two.flac"]
+    assert (clips[0].kind, clips[0].language, clips[0].duration) == ("anna", "en", 3.0)
+    assert check_files(tmp_path) == 2
+    build_data.write_set([one], tmp_path)
+    assert check_files(tmp_path) == 1 and not (tmp_path / "speech" / "two.flac").exists()
+    with pytest.raises(SystemExit, match="share one name"):
+        build_data.write_set([one, one], tmp_path)
+
+
 def test_the_manifest_has_the_columns_of_clip():
     columns = [name for name in Clip.__dataclass_fields__ if name != "data_dir"]
     assert build_data.COLUMNS == columns
