@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +61,6 @@ def third_party(code: str) -> set[str]:
 
 
 def notebook_code(file: Path) -> str:
-    nbformat = pytest.importorskip("nbformat")
     cells = nbformat.read(file, as_version=4).cells
     return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
@@ -200,10 +200,16 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 def test_the_table_of_lessons_lists_the_notebooks():
     rows = re.findall(
-        r"^\| \d \| \[.+?\]\(notebooks/(\w+\.ipynb)\)", (ROOT / "README.md").read_text(), re.M
+        r"^\| \d \| \[.+?\]\(notebooks/(\w+\.ipynb)\) \| (.+?\?) \| (\d+) \|$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
     )
-    assert rows == sorted(file.name for file in (ROOT / "notebooks").glob("*.ipynb"))
+    assert [name for name, _, _ in rows] == sorted(f.name for f in ROOT.glob("notebooks/*.ipynb"))
     assert len(rows) == 6
+    for name, question, minutes in rows:
+        first = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells[0].source
+        assert question in first, f"{name} asks another question"
+        assert f"{minutes} minutes" in first, f"{name} takes another time"
 
 
 def test_the_table_of_modules_lists_the_modules():
