@@ -58,7 +58,7 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
             for side in (ours, theirs)
         ]
         assert not any(torch.equal(a, b) for a in flat[0] for b in flat[1])
-    again = train.make_datasets(corpus, size=4, segment_length=8000)[1]
+    again = train.make_datasets(corpus, size=4, segment_length=8000, seed=5)[1]
     assert torch.equal(again[3][0], validation_set[3][0])
 
 
