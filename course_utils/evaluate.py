@@ -228,13 +228,13 @@ def format_table(
     table = [["", *map(_title, columns)]]
     for mean in means:
         found = (values.get((mean[lines], column)) for column in columns)
-        cells = ["" if value is None else f"{value:.{places}f}" for value in found]
+        cells = ["" if value is None else f"{value:z.{places}f}" for value in found]
         table.append([_title(mean[lines]), *cells])
     if overall:
         table[0].append("all clips [95 % interval]")
         for text, mean in zip(table[1:], means, strict=True):
-            low, high = (f"{mean[score + end]:.{places}f}" for end in ("_low", "_high"))
-            text.append(f"{mean[score]:.{places}f} [{low}, {high}]")
+            low, high = (f"{mean[score + end]:z.{places}f}" for end in ("_low", "_high"))
+            text.append(f"{mean[score]:z.{places}f} [{low}, {high}]")
     return _align(table)
 
 

@@ -181,6 +181,8 @@ def test_the_table_holds_the_means(fake_corpus):
     uneven = evaluate.format_table(rows[:-2], score="pesq", by="kind").splitlines()
     assert uneven[2].split()[:3] == ["two", "2.50", "2.50"], "an empty cell stays empty"
     assert "5 dB" in evaluate.format_table(rows, score="pesq", by="snr_db")
+    tiny = [{"method": "m", "noise": "n", "si_sdr": -1e-3}]
+    assert "-0.0" not in evaluate.format_table(tiny, score="si_sdr", by=None)  # minus nothing
     with pytest.raises(ValueError, match="must all have the key 'stoi'"):
         evaluate.format_table(rows, score="stoi", by="kind")
 
