@@ -97,16 +97,16 @@ def _check_data(root: Path = ROOT) -> str:
 
 def _check_checkpoint(root: Path = ROOT) -> str:
     """Can the trained denoiser that comes with the course be loaded?"""
-    files = sorted((root / "data" / "pretrained").glob("*.pt"))
-    if not files:
+    file = root / "data" / "pretrained" / "denoiser.pt"
+    if not file.is_file():
         raise Problem("no trained denoiser in data/pretrained", CLONE)
     try:
         from course_utils.training import load_checkpoint
 
-        load_checkpoint(files[0])
+        load_checkpoint(file)
     except Exception as error:
-        raise Problem(f"{files[0].name} cannot be loaded ({error})", CLONE) from error
-    return f"trained denoiser {files[0].name}, {files[0].stat().st_size / 1e6:.1f} MB"
+        raise Problem(f"{file.name} cannot be loaded ({error})", CLONE) from error
+    return f"trained denoiser {file.name}, {file.stat().st_size / 1e6:.1f} MB"
 
 
 def _check_disk(root: Path = ROOT) -> str:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab import ROOT, chromium, jupyterlab, open_notebook, run_all
 
 from course_utils.corpus import select
+from course_utils.denoise import DEFAULT_CHECKPOINT
 from course_utils.features import STFTConfig, stft
 from course_utils.mixing import fit_noise, mix_at_snr
 from course_utils.plotting import plot_spectrogram
@@ -50,7 +51,7 @@ def draw_before_and_after(file: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     disturbance = fit_noise(noise[0].load(), clean.shape[-1], generator=generator)
     noisy = mix_at_snr(clean, disturbance, SNR_DB)
-    denoiser = load_checkpoint(sorted((ROOT / "data" / "pretrained").glob("*.pt"))[0])
+    denoiser = load_checkpoint(DEFAULT_CHECKPOINT)
     with torch.inference_mode():
         denoised = denoiser(noisy)
     sounds = {
