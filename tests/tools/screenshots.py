@@ -45,23 +45,27 @@ def photograph_explorer(file: Path) -> None:
 def draw_before_and_after(file: Path) -> None:
     """Save the spectrograms of one test clip: noisy, denoised, clean."""
     config = STFTConfig()
-    speech, noise = select(role="speech", split="test"), select(role="noise", split="test")
+    speech = select(role="speech", split="test")
     clip = next(clip for clip in speech if clip.duration >= SECONDS)
     clean = clip.load()[:, : SECONDS * config.sample_rate]
+    tools = select(role="noise", split="test", kind="tools")
+    saw = next(clip for clip in tools if "sawmill" in clip.file)
     generator = torch.Generator().manual_seed(0)
-    disturbance = fit_noise(noise[0].load(), clean.shape[-1], generator=generator)
+    disturbance = fit_noise(saw.load(), clean.shape[-1], generator=generator)
     noisy = mix_at_snr(clean, disturbance, SNR_DB)
     denoiser = load_checkpoint(DEFAULT_CHECKPOINT)
     with torch.inference_mode():
         denoised = denoiser(noisy)
     sounds = {
-        f"before: {noise[0].title} at {SNR_DB:g} dB": noisy,
-        "after": denoised,
-        "clean": clean,
+        f"before: a circular saw at {SNR_DB:g} dB": noisy,
+        "after the denoiser": denoised,
+        "the clean recording": clean,
     }
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained", sharey=True)
     for ax, (title, sound) in zip(axes, sounds.items(), strict=True):
-        plot_spectrogram(stft(sound, config)[0], config, title=title, ax=ax)
+        plot_spectrogram(
+            stft(sound, config)[0], config, title=title, ax=ax, colorbar=ax is axes[-1]
+        )
     figure.savefig(file, dpi=80)
 
 
