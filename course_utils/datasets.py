@@ -132,7 +132,8 @@ class MixtureDataset(Dataset):
         segment_length: Length of every item, in samples.
         snr_db: Lowest and highest signal-to-noise ratio, in dB.
         size: Number of items in an epoch.
-        seed: The same seed and epoch give the same items, whatever the number of workers.
+        seed: The same seed and epoch give the same items (but for rounding) with any number of
+            workers.
         rooms: Room impulse responses, each ``(1, time)``, for ``augmentation.room``.
         augmentation: How often each change is made; None makes none of them.
 

@@ -85,7 +85,8 @@ def test_workers_do_not_change_the_items():
     mixtures = _mixtures(augmentation=Augmentation(), size=6)
     alone = torch.cat([noisy for noisy, _ in DataLoader(mixtures, 2)])
     helped = torch.cat([noisy for noisy, _ in DataLoader(mixtures, 2, num_workers=2)])
-    assert torch.equal(alone, helped)
+    # A worker computes with one thread, which rounds sums in another order.
+    assert torch.allclose(alone, helped, atol=1e-5)
 
 
 def test_the_snr_of_every_mixture_lies_in_the_range():
