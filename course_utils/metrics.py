@@ -290,7 +290,7 @@ def summarize(
         unit: Key of the rows that are drawn together; None draws row by row.
         confidence: Share of the means inside the interval, between 0 and 1.
         num_resamples: How often to draw, at least 1.
-        generator: Source of the draws; None uses one with seed 0, so tables repeat exactly.
+        generator: Source of the draws; None uses seed 0 for each group, so tables repeat.
 
     Returns:
         One dict for each group, in order of first appearance: the keys of `by`, n (rows), and
@@ -311,7 +311,6 @@ def summarize(
     rows = list(rows)
     if not rows:
         raise ValueError("rows must hold at least one scored clip, got none; score some first.")
-    generator = generator or torch.Generator().manual_seed(0)
     groups: dict[tuple, list[Mapping]] = {}
     for index, row in enumerate(rows):
         _check_row(row, index, [*by, *scores, *([unit] if unit else [])], scores)
@@ -319,7 +318,9 @@ def summarize(
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
     table = []
     for values, members in groups.items():
-        weights = _bootstrap_weights(members, unit, num_resamples, generator)
+        # Every group has draws of its own: its interval does not hang on its neighbours.
+        draws = generator or torch.Generator().manual_seed(0)
+        weights = _bootstrap_weights(members, unit, num_resamples, draws)
         line = dict(zip(by, values, strict=True)) | {"n": len(members)}
         for name in scores:
             column = torch.tensor([float(row[name]) for row in members], dtype=torch.float64)

@@ -282,6 +282,8 @@ def test_intervals_repeat_and_follow_the_generator():
     rows = rows_of([1.0, 2.0, 4.0, 8.0, 16.0])
     first = metrics.summarize(rows, scores="pesq")
     assert metrics.summarize(rows, scores="pesq") == first
+    two = metrics.summarize([{**row, "m": m} for m in "ab" for row in rows], by="m", scores="pesq")
+    assert all(line["pesq_low"] == first[0]["pesq_low"] for line in two)  # whatever the neighbours
     other = metrics.summarize(rows, scores="pesq", generator=torch.Generator().manual_seed(9))
     assert other != first and other[0]["pesq"] == first[0]["pesq"]
 
