@@ -24,7 +24,13 @@ from course_utils.corpus import DATA_DIR, select
 from course_utils.datasets import Augmentation, MixtureDataset
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet, count_parameters
-from course_utils.training import TrainConfig, fit, save_checkpoint, seed_everything
+from course_utils.training import (
+    TrainConfig,
+    fit,
+    save_checkpoint,
+    seed_everything,
+    share_cores,
+)
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE
 BATCH_SIZE = 8
@@ -108,6 +114,7 @@ def train(
     Notebook: 05
     """
     seed_everything(seed)
+    share_cores(num_workers=1)
     train_set, validation_set = make_datasets(
         data_dir,
         size=BATCH_SIZE * STEPS_PER_EPOCH,

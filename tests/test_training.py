@@ -15,6 +15,7 @@ from course_utils.training import (
     load_checkpoint,
     save_checkpoint,
     seed_everything,
+    share_cores,
     train_one_epoch,
 )
 
@@ -225,3 +226,15 @@ def test_seeds_repeat():
     assert torch.equal(*draws)
     with pytest.raises(ValueError, match="seed.*-1"):
         seed_everything(-1)
+
+
+def test_workers_and_arithmetic_share_the_cores(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setattr("os.cpu_count", lambda: 4)
+        assert share_cores(1) == 3 and torch.get_num_threads() == 3
+        assert share_cores(9) == 1
+        with pytest.raises(ValueError, match="num_workers.*-1"):
+            share_cores(-1)
+    finally:
+        torch.set_num_threads(before)
