@@ -8,13 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from course_utils.exercises.feedback import Feedback
+from course_utils.exercises.feedback import Feedback, NotYetError, call_answer
 
 _SNR_TOLERANCE_DB = 0.02
-
-
-class _NotYetError(Exception):
-    """Carries the sentence of a check that has found something wrong."""
 
 
 def check_mix(mix_by_hand: Callable[[Tensor, Tensor, float], Tensor]) -> Feedback:
@@ -34,11 +30,11 @@ def check_mix(mix_by_hand: Callable[[Tensor, Tensor, float], Tensor]) -> Feedbac
         for seed, snr_db in enumerate([0.0, 5.0, -5.0, 12.5, 20.0]):
             clean = _sound(seed, level=0.02 + 0.04 * seed, offset=0.1)
             noise = _sound(seed + 50, level=0.3 - 0.05 * seed, offset=0.3)
-            noisy = _call(mix_by_hand, clean, noise, snr_db)
+            noisy = call_answer(mix_by_hand, clean, noise, snr_db)
             gains.append((clean, noise, snr_db, _mixed_gain(noisy, clean, noise)))
         for clean, noise, snr_db, gain in gains:
             _check_gain(clean, noise, snr_db, gain, gains)
-    except _NotYetError as reason:
+    except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(True, "five mixtures were measured, and each has the ratio that was asked for.")
 
@@ -65,8 +61,8 @@ def check_line_up(
             clean = speech[:, max_delay:]
             noisy = speech[:, max_delay - delay : 3000 + max_delay - delay]
             noisy = noisy + 0.3 * _sound(seed + 50, num_samples=3000)
-            _check_lined_up(_call(line_up, noisy, clean, max_delay), noisy, clean, delay)
-    except _NotYetError as reason:
+            _check_lined_up(call_answer(line_up, noisy, clean, max_delay), noisy, clean, delay)
+    except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(
         True, "five recordings with five delays, and every pair lines up to the sample."
@@ -99,38 +95,15 @@ def check_split(
             ]
             draw.shuffle(pairs)
             test_voices, test_noises = set(draw.sample(voices, 2)), set(draw.sample(noises, 2))
-            answer = _call(
+            answer = call_answer(
                 split_pairs, [dict(p) for p in pairs], set(test_voices), set(test_noises)
             )
             _check_parts(answer, pairs, test_voices, test_noises)
-    except _NotYetError as reason:
+    except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(
         True, "no voice and no noise is on both sides, and no usable pair was thrown away."
     )
-
-
-def _call(function: Callable, *arguments: object) -> object:
-    """Call the learner's function on copies; whatever it raises becomes a sentence."""
-    if not callable(function):
-        raise _NotYetError(
-            f"the check needs the function itself, got {type(function).__name__}; write its name "
-            "without brackets."
-        )
-    copies = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
-    try:
-        result = function(*copies)
-    except Exception as error:  # the learner's code may raise anything
-        raise _NotYetError(f"your function stopped with {type(error).__name__}: {error}") from error
-    for copy, original in zip(copies, arguments, strict=True):
-        if isinstance(original, Tensor) and not torch.equal(copy, original):
-            raise _NotYetError(
-                "your function changed one of its inputs; write x = x * gain instead of "
-                "x *= gain, because the clean clip is still needed as the target."
-            )
-    if result is None:
-        raise _NotYetError("your function gives back None; end it with a return.")
-    return result
 
 
 def _sound(
@@ -151,25 +124,25 @@ def _power(waveform: Tensor) -> float:
 def _mixed_gain(noisy: object, clean: Tensor, noise: Tensor) -> float:
     """Return the gain of the noise in the mixture, or say what else is in it."""
     if not isinstance(noisy, Tensor):
-        raise _NotYetError(f"your function gives back a {type(noisy).__name__}; return a tensor.")
+        raise NotYetError(f"your function gives back a {type(noisy).__name__}; return a tensor.")
     if noisy.shape != clean.shape:
-        raise _NotYetError(
+        raise NotYetError(
             f"the mixture has shape {tuple(noisy.shape)} and the speech {tuple(clean.shape)}; "
             "they must be equal."
         )
     if not bool(torch.isfinite(noisy).all()):
-        raise _NotYetError("the mixture holds NaN or infinity; look for a division by zero.")
+        raise NotYetError("the mixture holds NaN or infinity; look for a division by zero.")
     parts = torch.stack([clean.flatten(), noise.flatten()], dim=1).double()  # (time, 2)
     target = noisy.double().reshape(-1, 1)
     speech_gain, noise_gain = torch.linalg.lstsq(parts, target).solution.flatten().tolist()
     rest = target - parts @ torch.tensor([[speech_gain], [noise_gain]], dtype=torch.float64)
     if _power(rest) > 1e-6 * _power(target):
-        raise _NotYetError(
+        raise NotYetError(
             "the mixture is more than speech plus scaled noise; return clean + gain * noise and "
             "nothing else."
         )
     if abs(speech_gain - 1) > 1e-3:
-        raise _NotYetError(
+        raise NotYetError(
             f"the speech came out scaled by {speech_gain:.3g}; leave it alone, because it is the "
             "target, and scale only the noise."
         )
@@ -182,7 +155,7 @@ def _check_gain(
     """Compare one gain with the right one; on a mismatch look for a known mistake in all."""
     asked = _mistakes(clean, noise, snr_db)["right"]
     if abs(gain) < 1e-9 * asked:
-        raise _NotYetError("there is no noise in the mixture; check that gain is not zero.")
+        raise NotYetError("there is no noise in the mixture; check that gain is not zero.")
     measured_db = snr_db + 20 * torch.log10(torch.tensor(asked / abs(gain))).item()
     if abs(measured_db - snr_db) <= _SNR_TOLERANCE_DB:
         return
@@ -193,7 +166,7 @@ def _check_gain(
         ):
             hint = name
             break
-    raise _NotYetError(f"asked for {snr_db:g} dB, measured {measured_db:.2f} dB; {hint}.")
+    raise NotYetError(f"asked for {snr_db:g} dB, measured {measured_db:.2f} dB; {hint}.")
 
 
 def _mistakes(clean: Tensor, noise: Tensor, snr_db: float) -> dict[str, float]:
@@ -236,15 +209,15 @@ def _mistakes(clean: Tensor, noise: Tensor, snr_db: float) -> dict[str, float]:
 def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) -> None:
     """Compare a returned pair with the two pieces that belong together."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise _NotYetError(
+        raise NotYetError(
             f"your function gives back {type(answer).__name__}; return two tensors: noisy, clean."
         )
     if not all(isinstance(part, Tensor) and part.dim() == 2 for part in answer):
-        raise _NotYetError("both returned parts must be tensors of shape (1, time).")
+        raise NotYetError("both returned parts must be tensors of shape (1, time).")
     got_noisy, got_clean = answer
     length = clean.shape[-1]
     if got_noisy.shape != got_clean.shape:
-        raise _NotYetError(
+        raise NotYetError(
             f"noisy has shape {tuple(got_noisy.shape)} and clean {tuple(got_clean.shape)}; after "
             "cutting the start of noisy, cut as much off the end of clean."
         )
@@ -252,19 +225,19 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
     if torch.equal(got_noisy, want_noisy) and torch.equal(got_clean, want_clean):
         return
     if torch.equal(got_noisy, want_clean) and torch.equal(got_clean, want_noisy):
-        raise _NotYetError("the pair lines up, but its order is turned round; return noisy, clean.")
+        raise NotYetError("the pair lines up, but its order is turned round; return noisy, clean.")
     if got_noisy.shape[-1] == length:
-        raise _NotYetError(
+        raise NotYetError(
             f"noisy came {delay} samples late and both parts still have all {length} samples; "
             "rolling or padding leaves ends without a partner, so cut them off."
         )
     cut = length - got_noisy.shape[-1]
     if cut != delay:
-        raise _NotYetError(
+        raise NotYetError(
             f"noisy came {delay} samples late and you cut {cut}; try every lag from 0 up to and "
             "including max_delay_samples, and keep the one with the largest product."
         )
-    raise _NotYetError(
+    raise NotYetError(
         f"the delay of {delay} samples is right, but the wrong ends were cut: late means that the "
         "start of noisy has no partner, and neither has the end of clean."
     )
@@ -275,37 +248,37 @@ def _check_parts(
 ) -> None:
     """Look at where every pair went."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise _NotYetError(
+        raise NotYetError(
             f"your function gives back {type(answer).__name__}; return two lists: train, test."
         )
     try:
         train, test = ([pair["name"] for pair in part] for part in answer)
     except (TypeError, KeyError):
-        raise _NotYetError(
+        raise NotYetError(
             "both returned parts must be lists of the pairs you were given."
         ) from None
     if len(set(train)) < len(train) or len(set(test)) < len(test):
-        raise _NotYetError("a pair stands twice in one list; go through the pairs once.")
+        raise NotYetError("a pair stands twice in one list; go through the pairs once.")
     strangers = set(train + test) - {pair["name"] for pair in pairs}
     if strangers:
-        raise _NotYetError(f"{min(strangers)} is none of the pairs you were given.")
+        raise NotYetError(f"{min(strangers)} is none of the pairs you were given.")
     for pair in pairs:
         name = pair["name"]
         new = (pair["voice"] in test_voices) + (pair["noise"] in test_noises)
         is_known = f"pair {name} ({pair['voice']}, {pair['noise']})"
         if name in train and new:
             what = "voice" if pair["voice"] in test_voices else "noise"
-            raise _NotYetError(
+            raise NotYetError(
                 f"{is_known} is in train, but its {what} is kept for the test: a leak."
             )
         if name in test and new < 2:
             what = "noise" if pair["voice"] in test_voices else "voice"
-            raise _NotYetError(
+            raise NotYetError(
                 f"{is_known} is in test, but its {what} is one of the training ones: a leak. "
                 "Half-new pairs belong to neither side."
             )
         if name not in train and new == 0 or name not in test and new == 2:
-            raise _NotYetError(
+            raise NotYetError(
                 f"{is_known} is missing from {'test' if new else 'train'}, where it could be used "
                 "without a leak."
             )
