@@ -7,6 +7,9 @@ waveform of shape (channel, time) and draws from `generator`.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +18,8 @@ from course_utils.mixing import fast_length
 
 # Ratios of small whole numbers, so that resampling needs few filter taps.
 _SPEEDS = (0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3)
+# Seconds of a clip that one second may need after `change_speed`.
+MAX_SPEED = max(_SPEEDS)
 
 
 def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:
@@ -83,18 +88,13 @@ def equalize(
     Notebook: 05
     """
     validate_waveform(waveform)
-    n_samples = waveform.shape[-1]
-    n_fft = fast_length(n_samples)
-    hz = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1)
-    octaves = torch.log2(hz.clamp(min=62.5) / 62.5)  # 0 at 62.5 Hz, 7 at 8 kHz
+    n_fft = fast_length(waveform.shape[-1])
+    hz, octaves = _frequencies(n_fft)
     knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
-    left = octaves.floor().long().clamp(max=7)
-    share = octaves - left
-    gain_db = knots[left] * (1 - share) + knots[left + 1] * share
+    gain_db = np.interp(octaves, np.arange(9), knots.numpy())  # (freq,)
     if uniform(0, 1, generator) < band_limit:
-        gain_db = gain_db - 60 * ((hz - uniform(3000, 7000, generator)) / 300).clamp(0, 1)
-    spectrum = torch.fft.rfft(waveform, n_fft) * (10 ** (gain_db / 20)).to(waveform)
-    coloured = torch.fft.irfft(spectrum, n_fft)[..., :n_samples]
+        gain_db -= 60 * ((hz - uniform(3000, 7000, generator)) / 300).clip(0, 1)
+    coloured = _filter(waveform, 10 ** (gain_db / 20), n_fft)
     before, after = waveform.square().mean().sqrt(), coloured.square().mean().sqrt()
     return coloured * (before / after.clamp(min=1e-12))
 
@@ -119,11 +119,8 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
     Notebook: 05
     """
     validate_waveform(waveform)
-    n_samples = waveform.shape[-1]
-    n_fft = fast_length(n_samples)
-    spectrum = torch.fft.rfft(waveform, n_fft)
-    spectrum[..., : n_fft // 4] = 0.0
-    highs = torch.fft.irfft(spectrum, n_fft)[..., :n_samples]
+    n_fft = fast_length(waveform.shape[-1])
+    highs = _filter(waveform, _frequencies(n_fft)[0] >= 4000, n_fft)
     depth = 10 ** (uniform(-30, -15, generator) / 20)
     rough = torch.randn(waveform.shape, generator=generator).to(waveform)
     return waveform + depth * highs * rough
@@ -157,3 +154,18 @@ def swell(
         knots, size=n_samples, mode="linear", align_corners=True
     )
     return waveform * (10 ** (gain_db[0] / 20)).to(waveform)
+
+
+def _filter(waveform: Tensor, gain: np.ndarray, n_fft: int) -> Tensor:
+    """Multiply the spectrum of a whole clip; NumPy's transform is quicker here than PyTorch's."""
+    samples = waveform.detach().cpu().float().numpy()
+    spectrum = np.fft.rfft(samples, n_fft) * gain.astype(np.float32)
+    filtered = np.fft.irfft(spectrum, n_fft)[..., : samples.shape[-1]]
+    return torch.from_numpy(filtered).to(waveform)
+
+
+@lru_cache(maxsize=8)
+def _frequencies(n_fft: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every bin its frequency in Hz, and its octaves above 62.5 Hz (7 at 8 kHz)."""
+    hz = np.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1)
+    return hz, np.log2(hz.clip(62.5) / 62.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, load_audio, validate_waveform
-from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
+from course_utils.augmentation import MAX_SPEED, change_speed, codec_noise, equalize, swell, uniform
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import babble, colored_noise, fan_noise, keyboard_clicks, mains_hum
 from course_utils.preprocessing import pad_or_trim
@@ -112,7 +113,7 @@ class Augmentation:
     equalizer: float = 0.8
     room: float = 0.3
     formula_noise: float = 0.35
-    babble: float = 0.05
+    babble: float = 0.1
     second_noise: float = 0.3
     codec: float = 0.3
     clipping: float = 0.02
@@ -225,26 +226,28 @@ class MixtureDataset(Dataset):
         voice = _choose(self._speech, generator)
         changed = uniform(0, 1, generator) < odds.speed
         speed_seed = int(torch.randint(2**31, (), generator=generator))
+        longest = math.ceil(self._segment_length * MAX_SPEED)
         parts, length = [], -int(uniform(0, 0.5, generator) * self._segment_length)
         while length < self._segment_length:
             clip = _choose(voice, generator)
+            clip = clip / clip.square().mean().sqrt().clamp(min=_SILENT) * _LEVEL
+            if clip.shape[-1] > longest:  # changing the speed of what is cut off would be wasted
+                clip = fit_noise(clip, longest, generator=generator)
             if changed:  # the same speed for every sentence of the segment: one speaker
                 clip = change_speed(clip, generator=torch.Generator().manual_seed(speed_seed))
-            parts.append(clip / clip.square().mean().sqrt().clamp(min=_SILENT) * _LEVEL)
+            parts.append(clip)
             length += clip.shape[-1]
         joined = torch.cat(parts, dim=-1)
         start = int(uniform(0, joined.shape[-1] - self._segment_length + 1, generator))
         clip = joined[..., start : start + self._segment_length]
         if clip.square().mean().sqrt() < _SILENT:  # a long pause: take the sentence's beginning
             clip = joined[..., : self._segment_length]
-        clip = self._colour(clip, generator)
-        if self._rooms and uniform(0, 1, generator) < odds.room:
-            clip = add_reverberation(clip, _choose(self._rooms, generator))
-        return clip
+        return self._place(self._colour(clip, generator), generator)
 
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
         """Make one segment of noise: recorded, from a formula, or babble."""
         odds, length = self._augmentation, self._segment_length
+        longest = math.ceil(length * MAX_SPEED)
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
             formula = _choose(_FORMULAS, generator)
@@ -252,15 +255,23 @@ class MixtureDataset(Dataset):
             clip = self._colour(formula(length, generator=generator, **slope), generator)
             return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
         if draw < odds.formula_noise + odds.babble:
-            voices = [_choose(_choose(self._speech, generator), generator) for _ in range(6)]
-            return self._colour(babble(voices, length, generator=generator), generator)
-        clip = _choose(self._noise, generator)
+            n_voices = int(torch.randint(3, 9, (), generator=generator))
+            voices = [_choose(_choose(self._speech, generator), generator) for _ in range(n_voices)]
+            clip = self._place(babble(voices, length, generator=generator), generator)
+            return self._colour(clip, generator)
+        clip = fit_noise(_choose(self._noise, generator), longest, generator=generator)
         if uniform(0, 1, generator) < odds.speed:
             clip = change_speed(clip, generator=generator)
-        clip = fit_noise(clip, length, generator=generator)
+        clip = clip[..., :length]
         if clip.square().mean().sqrt() < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
         return self._colour(clip, generator)
+
+    def _place(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        """Put a sound into a room, as the odds say."""
+        if self._rooms and uniform(0, 1, generator) < self._augmentation.room:
+            return add_reverberation(clip, _choose(self._rooms, generator))
+        return clip
 
     def _colour(self, clip: Tensor, generator: torch.Generator) -> Tensor:
         """Equalise and roughen, as the odds say."""

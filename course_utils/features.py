@@ -14,6 +14,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from course_utils.audio import is_finite
+
 # Periodic windows (the PyTorch default): copies shifted by a divisor of the length add up evenly.
 _WINDOWS = {
     "hann": torch.hann_window,
@@ -438,7 +440,7 @@ def _check_tensor(
             f"{name} must not be empty, got shape {tuple(value.shape)}; check how it was cut."
         )
     # A traced or exported model cannot stop to look at its values.
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(value).all()):
+    if not torch.compiler.is_compiling() and not is_finite(value):
         raise ValueError(
             f"{name} must be finite, got NaN or infinity; find the step that made it "
             "(torch.isfinite helps)."
