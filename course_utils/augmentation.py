@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+from torchaudio.transforms import Resample
 
-from course_utils.audio import SAMPLE_RATE, resample, validate_waveform
+from course_utils.audio import SAMPLE_RATE, validate_waveform
 from course_utils.mixing import fast_length
 
 # Ratios of small whole numbers, so that resampling needs few filter taps.
@@ -56,8 +57,9 @@ def change_speed(waveform: Tensor, *, generator: torch.Generator | None = None) 
 
     Notebook: 05
     """
+    validate_waveform(waveform)
     speed = _SPEEDS[torch.randint(len(_SPEEDS), (), generator=generator)]
-    return resample(waveform, round(speed * 100), 100)
+    return _resampler(round(speed * 100))(waveform)
 
 
 def equalize(
@@ -91,7 +93,7 @@ def equalize(
     n_fft = fast_length(waveform.shape[-1])
     hz, octaves = _frequencies(n_fft)
     knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
-    gain_db = np.interp(octaves, np.arange(9), knots.numpy())  # (freq,)
+    gain_db = np.interp(octaves, np.arange(9), knots).astype(np.float32)  # (freq,)
     if uniform(0, 1, generator) < band_limit:
         gain_db -= 60 * ((hz - uniform(3000, 7000, generator)) / 300).clip(0, 1)
     coloured = _filter(waveform, 10 ** (gain_db / 20), n_fft)
@@ -154,6 +156,12 @@ def swell(
         knots, size=n_samples, mode="linear", align_corners=True
     )
     return waveform * (10 ** (gain_db[0] / 20)).to(waveform)
+
+
+@lru_cache(maxsize=len(_SPEEDS))
+def _resampler(percent: int) -> Resample:
+    """Keep the resampling filter of one speed: making it costs more than using it."""
+    return Resample(percent, 100)
 
 
 def _filter(waveform: Tensor, gain: np.ndarray, n_fft: int) -> Tensor:

@@ -109,12 +109,12 @@ class Augmentation:
     Notebook: 05
     """
 
-    speed: float = 0.8
-    equalizer: float = 0.8
-    room: float = 0.3
+    speed: float = 0.7
+    equalizer: float = 0.7
+    room: float = 0.25
     formula_noise: float = 0.35
     babble: float = 0.1
-    second_noise: float = 0.3
+    second_noise: float = 0.2
     codec: float = 0.3
     clipping: float = 0.02
     clean_only: float = 0.04
@@ -251,8 +251,12 @@ class MixtureDataset(Dataset):
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
             formula = _choose(_FORMULAS, generator)
-            slope = {"exponent": uniform(-0.5, 2.5, generator)} if formula is colored_noise else {}
-            clip = self._colour(formula(length, generator=generator, **slope), generator)
+            settings = {}
+            if formula is colored_noise:
+                settings["exponent"] = uniform(-0.5, 2.5, generator)
+            elif formula is mains_hum:  # engines and tools hum at any pitch
+                settings["frequency"] = uniform(40, 400, generator)
+            clip = self._colour(formula(length, generator=generator, **settings), generator)
             return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
         if draw < odds.formula_noise + odds.babble:
             n_voices = int(torch.randint(3, 9, (), generator=generator))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
@@ -136,15 +137,13 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
             f"impulse_response is silent (peak {float(room[direct].abs()):.1g}); "
             "give a measured or simulated room."
         )
-    working = torch.float32 if waveform.element_size() < 4 else waveform.dtype
-    room = (room / room[direct]).to(waveform.device, working)
-    dry = waveform.to(working)
-    room = room.reshape((1,) * (dry.dim() - 1) + (-1,))  # as many dimensions as the sound
-    # The transform inside works on the sum of both lengths: zeros bring it to a quick one.
-    n_samples = dry.shape[-1] + room.shape[-1] - 1
-    room = torch.nn.functional.pad(room, (0, fast_length(n_samples) - n_samples))
-    wet = AF.fftconvolve(dry, room)[..., direct : direct + dry.shape[-1]]
-    return wet.to(waveform.dtype).contiguous()
+    dry = waveform.detach().cpu()
+    dry = (dry if dry.dtype == torch.float64 else dry.float()).numpy()
+    room = (room / room[direct]).numpy().astype(dry.dtype)
+    # Multiplied spectra are a convolution; NumPy's transform is quicker here than PyTorch's.
+    n_fft = fast_length(dry.shape[-1] + room.size - 1)
+    wet = np.fft.irfft(np.fft.rfft(dry, n_fft) * np.fft.rfft(room, n_fft), n_fft)
+    return torch.from_numpy(wet[..., direct : direct + dry.shape[-1]].copy()).to(waveform)
 
 
 def fast_length(n_samples: int) -> int:
