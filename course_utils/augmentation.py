@@ -17,10 +17,8 @@ from torchaudio.transforms import Resample
 from course_utils.audio import SAMPLE_RATE, validate_waveform
 from course_utils.mixing import fast_length
 
-# Ratios of small whole numbers, so that resampling needs few filter taps.
-_SPEEDS = (0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3)
-# Seconds of a clip that one second may need after `change_speed`.
-MAX_SPEED = max(_SPEEDS)
+# In hundredths, of small whole numbers where it can be, so that resampling needs few filter taps.
+_SPEEDS = (50, 60, 75, 80, 85, 90, 95, 100, 105, 110, 115, 120, 130, 150, 175, 200)
 
 
 def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:
@@ -39,27 +37,41 @@ def uniform(low: float, high: float, generator: torch.Generator | None = None) -
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
-def change_speed(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+def change_speed(
+    waveform: Tensor,
+    *,
+    slowest: float = 0.75,
+    fastest: float = 1.3,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Play a clip faster or slower, pitch and all: a smaller or larger speaker.
 
     Args:
         waveform: Shape ``(channel, time)``.
+        slowest: Lowest speed, 0.5 to 1; below 0.75 voices stop being voices.
+        fastest: Highest speed, 1 to 2.
         generator: Source of randomness.
 
     Returns:
-        The same sound at 0.75 to 1.3 times its speed, shape ``(channel, time / speed)``.
+        The same sound at ``slowest`` to ``fastest`` times its speed, shape
+        ``(channel, time / speed)``.
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite.
+        ValueError: If ``waveform`` is empty or not finite, or a speed is out of range.
 
     Source: Ko et al., "Audio augmentation for speech recognition", Interspeech 2015.
 
     Notebook: 05
     """
     validate_waveform(waveform)
-    speed = _SPEEDS[torch.randint(len(_SPEEDS), (), generator=generator)]
-    return _resampler(round(speed * 100))(waveform)
+    if not 0.5 <= slowest <= 1 <= fastest <= 2:
+        raise ValueError(
+            f"slowest must lie between 0.5 and 1 and fastest between 1 and 2, got {slowest} and "
+            f"{fastest}; 0.75 and 1.3 suit voices."
+        )
+    speeds = [speed for speed in _SPEEDS if 100 * slowest <= speed <= 100 * fastest]
+    return _resampler(speeds[torch.randint(len(speeds), (), generator=generator)])(waveform)
 
 
 def equalize(

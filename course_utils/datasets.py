@@ -13,13 +13,26 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, load_audio, validate_waveform
-from course_utils.augmentation import MAX_SPEED, change_speed, codec_noise, equalize, swell, uniform
+from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
-from course_utils.noise import babble, colored_noise, fan_noise, keyboard_clicks, mains_hum
+from course_utils.noise import (
+    babble,
+    colored_noise,
+    fan_noise,
+    keyboard_clicks,
+    knocks,
+    mains_hum,
+    tones,
+)
 from course_utils.preprocessing import pad_or_trim
 
 _AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
-_FORMULAS = (colored_noise, colored_noise, colored_noise, fan_noise, keyboard_clicks, mains_hum)
+# Hiss, tones and knocks come in more shapes than the others, so they come more often.
+_FORMULAS = (
+    *(colored_noise, colored_noise, tones, tones, knocks, knocks),
+    *(mains_hum, fan_noise, keyboard_clicks),
+)  # fmt: skip
+_FASTEST_VOICE = 1.3
 # RMS of every noisy training clip; the Denoiser brings its input to the same level.
 _LEVEL = 0.1
 _SILENT = 1e-4
@@ -95,9 +108,10 @@ class Augmentation:
     """How often each change is made to a mixture: probabilities from 0 to 1.
 
     Args:
-        speed: The voice is played faster or slower.
+        speed: Voice and recorded noise are played faster or slower.
         equalizer: Voice and noise are coloured, each by its own curve.
-        room: The voice stands in a simulated room.
+        reverse: The recorded noise is played backwards.
+        room: The voice, or a crowd, stands in a simulated room.
         formula_noise: The noise comes from a formula instead of a recording.
         babble: The noise is made of other voices.
         second_noise: A second noise is added to the first.
@@ -111,17 +125,18 @@ class Augmentation:
 
     speed: float = 0.7
     equalizer: float = 0.7
+    reverse: float = 0.3
     room: float = 0.25
-    formula_noise: float = 0.35
+    formula_noise: float = 0.45
     babble: float = 0.1
-    second_noise: float = 0.2
+    second_noise: float = 0.3
     codec: float = 0.3
     clipping: float = 0.02
     clean_only: float = 0.04
     noise_only: float = 0.02
 
 
-NO_AUGMENTATION = Augmentation(*[0.0] * 10)
+NO_AUGMENTATION = Augmentation(*[0.0] * 11)
 
 
 class MixtureDataset(Dataset):
@@ -226,7 +241,7 @@ class MixtureDataset(Dataset):
         voice = _choose(self._speech, generator)
         changed = uniform(0, 1, generator) < odds.speed
         speed_seed = int(torch.randint(2**31, (), generator=generator))
-        longest = math.ceil(self._segment_length * MAX_SPEED)
+        longest = math.ceil(self._segment_length * _FASTEST_VOICE)
         parts, length = [], -int(uniform(0, 0.5, generator) * self._segment_length)
         while length < self._segment_length:
             clip = _choose(voice, generator)
@@ -234,7 +249,10 @@ class MixtureDataset(Dataset):
             if clip.shape[-1] > longest:  # changing the speed of what is cut off would be wasted
                 clip = fit_noise(clip, longest, generator=generator)
             if changed:  # the same speed for every sentence of the segment: one speaker
-                clip = change_speed(clip, generator=torch.Generator().manual_seed(speed_seed))
+                clip = change_speed(
+                    clip, fastest=_FASTEST_VOICE,
+                    generator=torch.Generator().manual_seed(speed_seed),
+                )  # fmt: skip
             parts.append(clip)
             length += clip.shape[-1]
         joined = torch.cat(parts, dim=-1)
@@ -247,7 +265,6 @@ class MixtureDataset(Dataset):
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
         """Make one segment of noise: recorded, from a formula, or babble."""
         odds, length = self._augmentation, self._segment_length
-        longest = math.ceil(length * MAX_SPEED)
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
             formula = _choose(_FORMULAS, generator)
@@ -263,10 +280,12 @@ class MixtureDataset(Dataset):
             voices = [_choose(_choose(self._speech, generator), generator) for _ in range(n_voices)]
             clip = self._place(babble(voices, length, generator=generator), generator)
             return self._colour(clip, generator)
-        clip = fit_noise(_choose(self._noise, generator), longest, generator=generator)
+        clip = fit_noise(_choose(self._noise, generator), 2 * length, generator=generator)
         if uniform(0, 1, generator) < odds.speed:
-            clip = change_speed(clip, generator=generator)
+            clip = change_speed(clip, slowest=0.5, fastest=2.0, generator=generator)
         clip = clip[..., :length]
+        if uniform(0, 1, generator) < odds.reverse:
+            clip = clip.flip(-1)
         if clip.square().mean().sqrt() < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
         return self._colour(clip, generator)

@@ -168,6 +168,85 @@ def keyboard_clicks(
     return _at_level(torch.tanh(2 * clicks))
 
 
+def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """Make notes that nobody sings: beeps, sirens, bells, bird calls, a squeaking wheel.
+
+    Each note has a pitch of 100 to 5000 Hz that glides to another one, up to six harmonics, a
+    length of 0.05 to 1 s, and a level that stays or dies away. Notes come in turn, with gaps,
+    and share the number of harmonics and the manner in which they fade, as one source does.
+
+    Args:
+        num_samples: Length in samples at 16 kHz, at least 1.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` is below 1.
+
+    Notebook: 05
+    """
+    check_num_samples(num_samples)
+    harmonics, fade, glide, gap, hold = _uniform(5, generator).tolist()
+    orders = torch.arange(1, 2 + int(6 * harmonics), device=_device(generator))[:, None]
+    amplitudes = (0.2 + _uniform(len(orders), generator)[:, None]) / orders
+    sound = torch.zeros(num_samples, dtype=torch.float64, device=_device(generator))
+    start = 0
+    while start < num_samples:
+        pitch, target, length = _uniform(3, generator).tolist()
+        n_note = min(int(SAMPLE_RATE * 0.05 * 20 ** (hold * length)), num_samples - start)
+        path = torch.linspace(0, 1, n_note, dtype=torch.float64, device=sound.device)
+        hz = 100 * 50 ** (pitch + glide * (target - pitch) * path)  # (time,)
+        turns = torch.cumsum(hz, dim=0) / SAMPLE_RATE
+        audible = orders * hz < SAMPLE_RATE / 2
+        waves = amplitudes * audible * torch.sin(2 * math.pi * orders * turns)
+        soft = torch.minimum(path, 1 - path).mul(20).clamp(max=1.0)  # no click at either end
+        sound[start : start + n_note] = waves.sum(dim=0) * soft * torch.exp(-6 * fade * path)
+        start += n_note + int(SAMPLE_RATE * 0.5 * gap * float(_uniform(1, generator)))
+    return _at_level(sound + 1e-9 * _normal(num_samples, generator))
+
+
+def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """Make one thing hit another, again and again: hammering, hooves, dishes, rain, applause.
+
+    One knock is noise in a band of 0.3 to 3 octaves that dies away within 5 to 200 ms. It
+    sounds 1 to 200 times a second, in an even beat or at random, each time at another level.
+
+    Args:
+        num_samples: Length in samples at 16 kHz, at least 1.
+        generator: Source of randomness; None uses PyTorch's global one.
+
+    Returns:
+        float32 tensor of shape (1, num_samples) with RMS 0.1.
+
+    Raises:
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` is below 1.
+
+    Notebook: 05
+    """
+    check_num_samples(num_samples)
+    low, width, decay, rate, jitter = _uniform(5, generator).tolist()
+    n_knock = SAMPLE_RATE // 2
+    low_hz = 100 * 40**low
+    spectrum = torch.fft.rfft(_normal(n_knock, generator))
+    hz = torch.linspace(0, SAMPLE_RATE / 2, len(spectrum), dtype=torch.float64).to(spectrum.device)
+    spectrum[(hz < low_hz) | (hz > low_hz * 2 ** (0.3 + 2.7 * width))] = 0
+    times = torch.arange(n_knock, dtype=torch.float64, device=hz.device) / SAMPLE_RATE
+    knock = torch.fft.irfft(spectrum, n_knock) * torch.exp(-times / (0.005 * 40**decay))
+    period = SAMPLE_RATE / 200**rate
+    n_hits = max(1, int(num_samples / period))
+    beat = (torch.arange(n_hits, device=hz.device) + 0.1) * period
+    when = beat + jitter * num_samples * (_uniform(n_hits, generator) - 0.5) * 0.5
+    hits = torch.zeros(num_samples, dtype=torch.float64, device=hz.device)
+    hits.index_add_(0, when.long() % num_samples, 0.1 + _uniform(n_hits, generator))
+    n_fft = num_samples + n_knock
+    sound = torch.fft.irfft(torch.fft.rfft(hits, n_fft) * torch.fft.rfft(knock, n_fft), n_fft)
+    return _at_level(sound[:num_samples] + 1e-9 * _normal(num_samples, generator))
+
+
 def babble(
     voices: Sequence[Tensor], num_samples: int, *, generator: torch.Generator | None = None
 ) -> Tensor:
