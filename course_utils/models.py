@@ -21,46 +21,26 @@ State = tuple[Tensor, Tensor, Tensor]
 
 
 class Encoder(nn.Sequential):
-    """Look for patterns in a few neighbouring bands and frames; keep every 2nd or 4th band.
+    """Look for patterns in a few bands and frames; keep every 2nd or 4th band. Notebook: 04."""
 
-    Args:
-        in_channels: Number of feature maps that come in.
-        out_channels: Number of feature maps that go out.
-        stride: Step over the frequency axis, 2 or 4; the kernel is twice as tall.
-        n_frames: Frames that the kernel spans, the present one last.
-
-    Notebook: 04
-    """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int, n_frames: int = 2
-    ) -> None:
-        kernel = (2 * stride, n_frames)
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, n_frames: int = 2):
+        size, pad = (2 * stride, n_frames), (stride // 2, 0)  # no padding in time
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, (stride, 1), padding=(stride // 2, 0)),
-            # (batch, out_channels, freq / stride, frame - n_frames + 1): no padding in time
+            nn.Conv2d(in_channels, out_channels, size, (stride, 1), pad),
+            # (batch, out_channels, freq / stride, frame - n_frames + 1)
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
         )
 
 
 class Decoder(nn.Sequential):
-    """The way back: spread every band over 2 or 4 finer ones.
+    """The way back: spread every band over 2 or 4 finer ones. Notebook: 04."""
 
-    Args:
-        in_channels: Number of feature maps that come in, those of the skip connection included.
-        out_channels: Number of feature maps that go out.
-        stride: Step over the frequency axis, 2 or 4.
-
-    Notebook: 04
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
-        kernel = (2 * stride, 1)
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int):
+        size, pad = (2 * stride, 1), (stride // 2, 0)
         super().__init__(
-            nn.ConvTranspose2d(
-                in_channels, out_channels, kernel, (stride, 1), padding=(stride // 2, 0)
-            ),  # (batch, out_channels, freq * stride, frame)
+            nn.ConvTranspose2d(in_channels, out_channels, size, (stride, 1), pad),
+            # (batch, out_channels, freq * stride, frame)
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
         )
@@ -76,32 +56,17 @@ class MaskNet(nn.Module):
         channels: Feature maps after each of the three encoder layers.
         hidden_size: Size of the memory that sees all bands at once.
 
-    Raises:
-        ValueError: If ``n_freqs`` is not one more than a multiple of 16.
-
-    Source: the shape of the network (convolutions over frequency, recurrence over time) follows
-    Tan and Wang, "A convolutional recurrent neural network for real-time speech enhancement",
-    Interspeech 2018.
+    Source: convolutions over frequency and recurrence over time follow Tan and Wang, "A
+    convolutional recurrent neural network for real-time speech enhancement", Interspeech 2018.
 
     Notebook: 04
     """
 
-    def __init__(
-        self,
-        n_freqs: int = 257,
-        *,
-        channels: tuple[int, int, int] = (16, 32, 48),
-        hidden_size: int = 160,
-    ) -> None:
+    def __init__(self, n_freqs: int = 257, *, channels=(16, 32, 48), hidden_size: int = 160):
         super().__init__()
         if n_freqs < 17 or n_freqs % 16 != 1:
-            raise ValueError(
-                f"n_freqs must be one more than a multiple of 16, got {n_freqs}; "
-                "n_fft = 512 gives 257."
-            )
-        self.settings = {
-            "n_freqs": n_freqs, "channels": tuple(channels), "hidden_size": hidden_size
-        }  # fmt: skip
+            raise ValueError(f"n_freqs must be 16 * k + 1, got {n_freqs}; n_fft = 512 gives 257.")
+        self.settings = dict(n_freqs=n_freqs, channels=tuple(channels), hidden_size=hidden_size)
         c1, c2, c3 = channels
         n_bands = (n_freqs - 1) // 16
         self.encoder1 = Encoder(1, c1, stride=4)
@@ -116,34 +81,19 @@ class MaskNet(nn.Module):
         self.decoder1 = nn.ConvTranspose2d(2 * c1, 1, (8, 1), (4, 1), padding=(2, 0))
 
     def forward(self, noisy_magnitude: Tensor, state: State | None = None) -> Tensor:
-        """Estimate the mask of a batch of magnitude spectrograms.
-
-        Args:
-            noisy_magnitude: Magnitudes of at least 0, shape ``(batch, freq, frame)``.
-            state: Not needed for whole recordings; see `forward_block`.
-
-        Returns:
-            Mask in [0, 1], shape ``(batch, freq, frame)``.
-
-        Raises:
-            ValueError: If the number of bins is not the one the network was made for.
-
-        Notebook: 04
-        """
+        """Estimate the mask of whole recordings, (batch, freq, frame) -> the same, in [0, 1]."""
         return self.forward_block(noisy_magnitude, state)[0]
 
     def forward_block(self, noisy_magnitude: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Estimate the mask of the next block of a longer recording.
 
         Args:
-            noisy_magnitude: Shape ``(batch, freq, frame)``, any number of frames from 1.
+            noisy_magnitude: Magnitudes, shape ``(batch, freq, frame)``, from one frame on.
             state: What the previous block returned, or None at the beginning.
 
         Returns:
-            The mask, shape ``(batch, freq, frame)``, and the state for the next block: the last
-            two frames and both memories. Blocks of any length give the mask of the whole.
-
-        Notebook: 04
+            The mask, and the state for the next block: the last two frames and both memories.
+            Blocks of any length give the mask of the whole.
         """
         n_freqs = self.settings["n_freqs"]
         if noisy_magnitude.ndim != 3 or noisy_magnitude.shape[1] != n_freqs:
@@ -186,10 +136,7 @@ class MaskNet(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Clean a waveform: spectrogram, mask, and back, at any level and of any length.
-
-    The noisy phase is kept. Every channel is brought to one working level first and back
-    afterwards, so that a whisper and a shout are cleaned alike.
+    """Clean a waveform: one working level, spectrogram, mask, and back with the noisy phase.
 
     Args:
         net: A mask network, such as `MaskNet`.
@@ -207,16 +154,10 @@ class Denoiser(nn.Module):
         """Estimate the clean waveform.
 
         Args:
-            noisy: Noisy waveform at ``config.sample_rate``, shape ``(..., time)``, float.
+            noisy: Finite waveform at ``config.sample_rate``, shape ``(..., time)``, float.
 
         Returns:
             Estimate of the clean waveform, same shape, dtype and device.
-
-        Raises:
-            TypeError: If ``noisy`` is no floating-point tensor.
-            ValueError: If ``noisy`` is empty, or holds NaN or infinity.
-
-        Notebook: 04
         """
         validate_waveform(noisy, name="noisy")
         rows = noisy.reshape(-1, noisy.shape[-1]).float()  # (batch, time)
@@ -230,15 +171,9 @@ class Denoiser(nn.Module):
         return (estimate / gain).reshape(noisy.shape).to(noisy.dtype)
 
     def estimate_mask(self, noisy_magnitude: Tensor) -> Tensor:
-        """Estimate the mask block by block: an hour of audio needs no more memory than minutes.
+        """Estimate the mask, (batch, freq, frame) -> the same, in blocks without a seam.
 
-        Args:
-            noisy_magnitude: Shape ``(batch, freq, frame)``.
-
-        Returns:
-            Mask in [0, 1], same shape; no seam between blocks, the network remembers.
-
-        Notebook: 04
+        The network remembers from block to block: an hour needs no more memory than minutes.
         """
         if noisy_magnitude.shape[-1] <= _BLOCK_FRAMES:
             return self.net(noisy_magnitude)

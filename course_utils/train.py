@@ -22,7 +22,9 @@ from torch.utils.data import DataLoader
 from course_utils.audio import SAMPLE_RATE
 from course_utils.corpus import DATA_DIR, select
 from course_utils.datasets import Augmentation, MixtureDataset
+from course_utils.evaluate import make_test_pairs, score_pairs
 from course_utils.losses import denoising_loss
+from course_utils.metrics import summarize
 from course_utils.models import Denoiser, MaskNet, count_parameters
 from course_utils.training import (
     TrainConfig,
@@ -36,6 +38,7 @@ SEGMENT_LENGTH = 2 * SAMPLE_RATE
 BATCH_SIZE = 8
 STEPS_PER_EPOCH = 100
 VALIDATION_CLIPS = 40
+SCORES = ("pesq", "estoi", "si_sdr")
 
 
 def make_datasets(
@@ -90,12 +93,12 @@ def train(
     output: str | os.PathLike,
     *,
     data_dir: str | os.PathLike = DATA_DIR,
-    minutes: float = 4.5,
+    minutes: float = 4.0,
     learning_rate: float = 3e-3,
     seed: int = 0,
     resume: bool = False,
 ) -> list[dict]:
-    """Train one denoiser for so many minutes and write it, with a JSON that says how.
+    """Train one denoiser for so many minutes and write it, with a JSON that says how and how well.
 
     Args:
         output: Checkpoint to write; the JSON goes beside it.
@@ -136,6 +139,7 @@ def train(
     hours = len(history) * len(train_set) * SEGMENT_LENGTH / SAMPLE_RATE / 3600
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
+        "data": _describe(data_dir),
         "parameters": count_parameters(model),
         "hours_of_mixtures": round(hours, 1),
         "minutes": round(history[-1]["seconds"] / 60, 1),
@@ -145,9 +149,28 @@ def train(
         "commit": _commit(),
         "torch": str(torch.__version__),
     }
+    report["test_scores"] = score(model)
     save_checkpoint(output, model, metadata=report)
     Path(output).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     return history
+
+
+def score(model: Denoiser) -> dict[str, float]:
+    """Measure a denoiser on the test split of data/: one sentence in every noise, at every SNR.
+
+    Args:
+        model: The denoiser.
+
+    Returns:
+        Mean PESQ, ESTOI and SI-SDR (dB) of what it gives, and of the noisy clips as input_pesq
+        and so on.
+
+    Notebook: 05
+    """
+    rows = score_pairs(make_test_pairs(sentences_per_noise=1), {"": model}, scores=SCORES)
+    names = [prefix + name for name in SCORES for prefix in ("input_", "")]
+    means = summarize(rows, scores=names, num_resamples=1)[0]
+    return {name: round(means[name], 3) for name in names}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write (.pt)")
     parser.add_argument("--data", type=Path, default=DATA_DIR, help="folder with a manifest.csv")
-    parser.add_argument("--minutes", type=float, default=4.5, help="time limit (default 4.5)")
+    parser.add_argument("--minutes", type=float, default=4.0, help="time limit (default 4)")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
@@ -197,6 +220,15 @@ def _print_epoch(history: list[dict]) -> None:
         f"  lr {row['lr']:.1e}",
         flush=True,
     )
+
+
+def _describe(data_dir: str | os.PathLike) -> str:
+    """Say how much a run could learn from: minutes of speech and noise in the training split."""
+    minutes = {
+        role: sum(c.duration for c in select(role=role, split="train", data_dir=data_dir)) / 60
+        for role in ("speech", "noise")
+    }
+    return f"{minutes['speech']:.0f} min of speech, {minutes['noise']:.0f} min of recorded noise"
 
 
 def _commit() -> str:

@@ -20,7 +20,7 @@ MODULES = [
     *("corpus", "download", "public_sets", "datasets"),
     *("features", "models", "export", "baselines", "losses", "training", "metrics"),
     *("plotting", "listening", "widgets", "exercises"),
-    *("denoise", "train", "evaluate", "check_environment"),
+    *("denoise", "evaluate", "train", "check_environment"),
 ]
 MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "PIL"}

@@ -44,6 +44,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_LENGTH", 8000)
     monkeypatch.setattr(train, "BATCH_SIZE", 2)
     monkeypatch.setattr(train, "STEPS_PER_EPOCH", 2)
+    some = train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
+    monkeypatch.setattr(train, "make_test_pairs", lambda **_: some)
 
 
 def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
@@ -68,6 +70,9 @@ def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick,
     assert code == 0 and "validation" in capsys.readouterr().out
     model, report = load_checkpoint(output), json.loads(output.with_suffix(".json").read_text())
     assert report["parameters"] > 100_000 and report["config"]["seed"] == 0
+    assert report["data"] == "0 min of speech, 0 min of recorded noise"
+    assert report["test_scores"]["input_si_sdr"] == pytest.approx(5, abs=0.2)
+    assert report["test_scores"].keys() == model.metadata["test_scores"].keys()
     assert model.metadata["best_validation_loss"] == report["best_validation_loss"]
     with torch.no_grad():
         assert model(torch.zeros(1, 500)).shape == (1, 500)
