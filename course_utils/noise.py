@@ -219,7 +219,7 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
         generator: Source of randomness; None uses PyTorch's global one.
 
     Returns:
-        float32 tensor of shape (1, num_samples) with RMS 0.1.
+        float32 tensor of shape (1, num_samples) with RMS 0.1; a rare knock peaks above 1.
 
     Raises:
         TypeError: If `num_samples` is not an int.

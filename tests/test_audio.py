@@ -14,6 +14,7 @@ from course_utils.audio import (
     SAMPLE_RATE,
     AudioInfo,
     audio_info,
+    is_finite,
     load_audio,
     resample,
     save_audio,
@@ -79,6 +80,16 @@ def test_validate_waveform_refuses_in_one_sentence(bad, kind, message):
 def test_validate_waveform_accepts_sound_silence_and_overs(dtype, shape):
     for value in (0.0, 0.5, 3.0):
         assert validate_waveform(torch.full(shape, value, dtype=dtype)) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 3, -1])
+def test_is_finite_finds_one_bad_number_anywhere(dtype, bad, place):
+    tensor = torch.randn(40, dtype=dtype)
+    assert is_finite(tensor) and is_finite(tensor.conj())
+    tensor[place] = complex(0, bad) if dtype.is_complex else bad
+    assert not is_finite(tensor) and not is_finite(tensor.reshape(4, 10).T)
 
 
 # --- audio_info and load_audio -------------------------------------------------------------------

@@ -68,6 +68,17 @@ def test_a_faster_voice_is_shorter_and_higher():
     assert len(lengths) > 3 and min(lengths) >= 12300 and max(lengths) <= 21400
 
 
+def test_speeds_stay_within_what_was_asked():
+    ratios = {
+        16000 / change_speed(_noise(), slowest=0.5, fastest=2.0, generator=_seeded(s)).shape[-1]
+        for s in range(200)
+    }
+    assert min(ratios) == 0.5 and max(ratios) == 2.0 and len(ratios) > 10
+    for wrong in ({"slowest": 0.4}, {"slowest": 1.1}, {"fastest": 2.5}, {"fastest": 0.9}):
+        with pytest.raises(ValueError, match="slowest must lie between 0.5 and 1"):
+            change_speed(_noise(), **wrong)
+
+
 def test_the_equalizer_keeps_the_level_and_its_promise_in_db():
     clip = _noise(64000)
     for seed in range(5):

@@ -1,12 +1,19 @@
 """Datasets: pairs by name from two folders, and mixtures that a seed repeats."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from course_utils.audio import save_audio
 from course_utils.augmentation import equalize
-from course_utils.datasets import Augmentation, MixtureDataset, NoisyCleanDataset
+from course_utils.datasets import (
+    NO_AUGMENTATION,
+    Augmentation,
+    MixtureDataset,
+    NoisyCleanDataset,
+)
 
 
 def _noise(time, seed=0, level=0.1):
@@ -110,6 +117,15 @@ def test_clean_only_and_noise_only_are_what_they_say():
     assert torch.equal(*quiet[0])
     loud = _mixtures(augmentation=Augmentation(noise_only=1.0))
     assert loud[0][1].abs().max() == 0 and loud[0][0].abs().max() > 0
+
+
+@pytest.mark.parametrize("odds", [0.0, 1.0])
+def test_reversed_noise_is_the_recording_backwards(odds):
+    ramp = torch.linspace(0.1, 1, 40_000)[None]  # any piece of it rises, unless it is turned
+    changes = dataclasses.replace(NO_AUGMENTATION, noise_only=1.0, reverse=odds)
+    settings = {"segment_length": 8000, "size": 1, "augmentation": changes}
+    noisy, _ = MixtureDataset([[_noise(9000)]], [ramp], **settings)[0]
+    assert bool(noisy[0, 0] > noisy[0, -1]) == (odds == 1.0)
 
 
 def test_clipping_touches_the_noisy_clip_alone():

@@ -9,10 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import find_peaks, welch
 
-from course_utils.noise import babble, colored_noise, fan_noise, keyboard_clicks, mains_hum
+from course_utils.noise import (
+    babble,
+    colored_noise,
+    fan_noise,
+    keyboard_clicks,
+    knocks,
+    mains_hum,
+    tones,
+)
 
 SAMPLE_RATE = 16_000
-MAKERS = [colored_noise, mains_hum, fan_noise, keyboard_clicks]
+MAKERS = [colored_noise, mains_hum, fan_noise, keyboard_clicks, tones, knocks]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -37,7 +45,7 @@ def test_shape_dtype_and_level_for_any_length(make, num_samples, seed):
     assert rms(noise) == pytest.approx(0.1, rel=1e-5)
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("make", [make for make in MAKERS if make is not knocks])
 def test_peaks_leave_headroom(make):
     for seed in range(20):
         assert float(make(2 * SAMPLE_RATE, generator=seeded(seed)).abs().max()) < 1.0
@@ -108,6 +116,38 @@ def test_keyboard_is_mostly_quiet_with_short_knocks():
     clicks = keyboard_clicks(4 * SAMPLE_RATE, generator=seeded(6))[0]
     frames = clicks.reshape(-1, 160).square().mean(dim=-1).sqrt()  # 10 ms each
     assert float(frames.median()) < 0.05 < 0.3 < float(frames.max())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tones_are_a_few_lines_in_every_frame(seed):
+    frames = tones(32_000, generator=seeded(seed)).numpy()[0].reshape(-1, 800)
+    power = np.abs(np.fft.rfft(frames * np.hanning(800))) ** 2
+    loud = power[power.sum(axis=1) > 0.01 * power.sum(axis=1).max()]
+    strongest = np.sort(loud, axis=1)[:, -40:].sum(axis=1) / loud.sum(axis=1)  # 40 of 401 bins
+    assert np.median(strongest) > 0.9  # of white noise, they hold a third
+
+
+def test_tones_last_and_change():
+    pitches = [
+        np.abs(np.fft.rfft(part * np.hanning(4000))).argmax() * 4
+        for part in tones(64_000, generator=seeded(3)).numpy()[0].reshape(-1, 4000)
+    ]
+    assert len(set(pitches)) > 5 and all(60 < hz <= 8000 for hz in pitches if hz)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_knocks_stand_in_one_band_of_at_most_three_octaves(seed):
+    hz, power = welch(knocks(64_000, generator=seeded(seed)).numpy()[0], 16_000, nperseg=2048)
+    share = np.cumsum(power) / power.sum()
+    low, high = hz[np.searchsorted(share, [0.1, 0.9])]
+    assert 60 < low <= high < 8.8 * low + 200
+
+
+def test_knocks_come_and_die_away():
+    peaks_over_rms = [
+        float(knocks(32_000, generator=seeded(s)).abs().max()) / 0.1 for s in range(30)
+    ]
+    assert np.median(peaks_over_rms) > 6  # steady noise reaches 4 to 5
 
 
 def test_babble_is_the_sum_of_all_voices_at_one_level():
