@@ -1,7 +1,8 @@
 # make lab        set everything up and open the first lesson
 # make test       set everything up and run every test
 # make train      train lesson 5's denoiser, about five minutes
-# make bench      score every denoiser on the test clips
+# make bench      score every denoiser on the test clips, beside what else one could install
+# make compare    train every design and every loss under one budget (an hour)
 # make data       build data/ again from its sources (Debian or Ubuntu, FFmpeg)
 # make screenshots  take the README's pictures again
 #
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
          --nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test train bench data screenshots
+.PHONY: lab test train bench compare data screenshots
 
 lab: $(VENV)/.ready
 	$(BIN)/python -m course_utils.check_environment
@@ -35,8 +36,13 @@ test: $(VENV)/.ready-to-test
 train: $(VENV)/.ready
 	$(BIN)/python -m course_utils.train --output notebooks/output/denoiser.pt
 
-bench: $(VENV)/.ready
-	$(BIN)/python -m course_utils.evaluate
+bench: $(VENV)/.ready-to-bench
+	$(BIN)/python tests/benchmarks/benchmark_denoisers.py \
+	  --csv data/pretrained/benchmark.csv --picture notebooks/images/benchmark.png
+	$(BIN)/python tests/benchmarks/benchmark_mixing.py
+
+compare: $(VENV)/.ready
+	$(BIN)/python tests/benchmarks/compare_models.py --csv data/pretrained/comparison.csv
 
 data: $(VENV)/.ready-to-test
 	$(BIN)/python data/build_data.py
@@ -58,4 +64,8 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 
 $(VENV)/.ready-to-test: $(VENV)/.ready tests/requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(VENV)/.ready-to-bench: $(VENV)/.ready tests/benchmarks/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r tests/benchmarks/requirements.txt
 	touch $@

@@ -366,6 +366,49 @@ def decibels(
     return 20.0 * torch.log10((magnitude / reference).clamp(min=floor, max=limits.max))
 
 
+def frequency_bands(n_freqs: int, n_bands: int) -> tuple[Tensor, Tensor]:
+    """Merge the bins of a spectrogram into fewer bands, as the ear does, and spread them again.
+
+    The lower half of the bands are single bins, from the second bin on (the first, at 0 Hz, holds
+    no speech). The other bands lie evenly on the mel scale, ever wider, up to the highest bin.
+
+    Formula: bins between two band centres share both, in proportion to how near they lie, so
+    ``spread`` is linear interpolation; ``gather`` averages with the same weights.
+
+    Args:
+        n_freqs: Number of frequency bins of audio at 16 kHz.
+        n_bands: Number of bands, from 4 to ``n_freqs - 1``; that many keeps every bin apart.
+
+    Returns:
+        gather, shape ``(n_bands, n_freqs)``, to apply as ``gather @ magnitude``, and spread, shape
+        ``(n_freqs, n_bands)``, to apply as ``spread @ band_mask``; the first bin becomes 0.
+
+    Raises:
+        ValueError: If ``n_bands`` is out of range.
+
+    Source: the mel scale of Stevens, Volkmann and Newman, JASA 8(3), 1937.
+
+    Notebook: 04
+    """
+    if not 4 <= n_bands <= n_freqs - 1:
+        raise ValueError(
+            f"n_bands must lie between 4 and n_freqs - 1 = {n_freqs - 1}, got {n_bands}; try 128."
+        )
+    hz = torch.linspace(0, 8000, n_freqs, dtype=torch.float64)
+    mel = 1127 * torch.log1p(hz / 700)
+    n_single = n_bands if n_bands == n_freqs - 1 else n_bands // 2
+    first_wide = mel[min(n_single + 1, n_freqs - 1)].item()
+    wide = torch.linspace(first_wide, mel[-1].item(), n_bands - n_single, dtype=torch.float64)
+    centres = torch.cat([mel[1 : n_single + 1], wide])  # (band,)
+    above = torch.searchsorted(centres, mel[1:]).clamp(1, n_bands - 1)  # (freq - 1,)
+    share = (mel[1:] - centres[above - 1]) / (centres[above] - centres[above - 1])
+    spread = torch.zeros(n_freqs, n_bands, dtype=torch.float64)
+    rows = torch.arange(1, n_freqs)
+    spread[rows, above], spread[rows, above - 1] = share, 1 - share
+    gather = (spread / spread.sum(dim=0)).T
+    return gather.float(), spread.float()
+
+
 def ideal_ratio_mask(clean_spectrogram: Tensor, noise_spectrogram: Tensor) -> Tensor:
     """Compute the mask that a denoiser would use if it knew speech and noise separately.
 

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.audio import validate_waveform
-from course_utils.features import STFTConfig, apply_mask, compress, istft, magnitude, stft
+from course_utils.features import (
+    STFTConfig,
+    apply_mask,
+    compress,
+    frequency_bands,
+    istft,
+    magnitude,
+    stft,
+)  # fmt: skip
 
 # Recordings are brought to this level (RMS) before the network sees them, and back afterwards.
 _WORKING_LEVEL = 0.1
@@ -52,7 +60,8 @@ class MaskNet(nn.Module):
     Causal: frame ``t`` of the mask depends on frames up to ``t`` and on none after it.
 
     Args:
-        n_freqs: Number of frequency bins, ``16 * k + 1`` (257 for ``n_fft = 512``).
+        n_freqs: Number of frequency bins, 257 for ``n_fft = 512``.
+        n_bands: Bands that the bins are merged into (`frequency_bands`), a multiple of 16.
         channels: Feature maps after each of the three encoder layers.
         hidden_size: Size of the memory that sees all bands at once.
 
@@ -62,20 +71,27 @@ class MaskNet(nn.Module):
     Notebook: 04
     """
 
-    def __init__(self, n_freqs: int = 257, *, channels=(16, 32, 48), hidden_size: int = 160):
+    def __init__(
+        self, n_freqs: int = 257, *, n_bands: int = 128, channels=(16, 32, 48), hidden_size=192
+    ) -> None:
         super().__init__()
-        if n_freqs < 17 or n_freqs % 16 != 1:
-            raise ValueError(f"n_freqs must be 16 * k + 1, got {n_freqs}; n_fft = 512 gives 257.")
-        self.settings = dict(n_freqs=n_freqs, channels=tuple(channels), hidden_size=hidden_size)
+        if n_bands % 16:
+            raise ValueError(f"n_bands must be a multiple of 16, got {n_bands}; try 128.")
+        self.settings = dict(
+            n_freqs=n_freqs, n_bands=n_bands, channels=tuple(channels), hidden_size=hidden_size
+        )
+        gather, spread = frequency_bands(n_freqs, n_bands)
+        self.register_buffer("gather", gather, persistent=False)  # made anew, never stored
+        self.register_buffer("spread", spread, persistent=False)
         c1, c2, c3 = channels
-        n_bands = (n_freqs - 1) // 16
+        n_rows = n_bands // 16 * c3
         self.encoder1 = Encoder(1, c1, stride=4)
         self.encoder2 = Encoder(c1, c2, stride=2)
         self.band_memory = nn.GRU(c2, c2, batch_first=True)
         self.encoder3 = Encoder(c2, c3, stride=2, n_frames=1)
-        self.squeeze = nn.Linear(n_bands * c3, hidden_size)
+        self.squeeze = nn.Linear(n_rows, hidden_size)
         self.memory = nn.GRU(hidden_size, hidden_size, batch_first=True)
-        self.expand = nn.Linear(hidden_size, n_bands * c3)
+        self.expand = nn.Linear(hidden_size, n_rows)
         self.decoder3 = Decoder(2 * c3, c2, stride=2)
         self.decoder2 = Decoder(2 * c2, c1, stride=2)
         self.decoder1 = nn.ConvTranspose2d(2 * c1, 1, (8, 1), (4, 1), padding=(2, 0))
@@ -101,21 +117,19 @@ class MaskNet(nn.Module):
                 f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
                 f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
             )
-        # The lowest bin (0 Hz) holds no speech; without it the rest halves evenly.
-        x = compress(noisy_magnitude)[:, 1:]  # (batch, 256, frame)
+        x = compress(self.gather @ noisy_magnitude)  # (batch, 128, frame)
         past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
-        x = torch.cat([past, x], dim=2)  # (batch, 256, frame + 2): two encoders look one frame back
+        x = torch.cat([past, x], dim=2)  # (batch, 128, frame + 2): two encoders look one frame back
         past = x[:, :, -2:]
-        skip1 = self.encoder1(x[:, None])  # (batch, 16, 64, frame + 1)
-        skip2 = self.encoder2(skip1)  # (batch, 32, 32, frame)
+        skip1 = self.encoder1(x[:, None])  # (batch, 16, 32, frame + 1)
+        skip2 = self.encoder2(skip1)  # (batch, 32, 16, frame)
         skip2, band_hidden = self._remember_bands(skip2, band_hidden)  # the same
-        skip3 = self.encoder3(skip2)  # (batch, 48, 16, frame)
+        skip3 = self.encoder3(skip2)  # (batch, 48, 8, frame)
         x, hidden = self._remember(skip3, hidden)  # the same
-        x = self.decoder3(torch.cat([x, skip3], dim=1))  # (batch, 32, 32, frame)
-        x = self.decoder2(torch.cat([x, skip2], dim=1))  # (batch, 16, 64, frame)
-        x = self.decoder1(torch.cat([x, skip1[..., 1:]], dim=1))  # (batch, 1, 256, frame)
-        mask = torch.sigmoid(x[:, 0])  # (batch, 256, frame)
-        mask = nn.functional.pad(mask, (0, 0, 1, 0))  # (batch, 257, frame), 0 Hz removed
+        x = self.decoder3(torch.cat([x, skip3], dim=1))  # (batch, 32, 16, frame)
+        x = self.decoder2(torch.cat([x, skip2], dim=1))  # (batch, 16, 32, frame)
+        x = self.decoder1(torch.cat([x, skip1[..., 1:]], dim=1))  # (batch, 1, 128, frame)
+        mask = self.spread @ torch.sigmoid(x[:, 0])  # (batch, 257, frame)
         return mask, (past, band_hidden, hidden)
 
     def _remember_bands(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,9 @@ LOSSES = {
     "compressed + complex + SI-SDR": denoising_loss,
 }
 COURSE, COURSE_LOSS = "course", "compressed + complex + SI-SDR"
+HEAD = """\
+| design | loss | weights | steps | hours heard | real-time factor | PESQ | ESTOI | SI-SDR | clean in |
+|---|---|---|---|---|---|---|---|---|---|"""
 SCORES = ("pesq", "estoi", "si_sdr")
 
 
@@ -109,8 +112,7 @@ def main() -> None:
     pairs = make_test_pairs(split="validation", sentences_per_noise=1)
     runs = [(design, COURSE_LOSS) for design in DESIGNS]
     runs += [(COURSE, loss) for loss in LOSSES if loss != COURSE_LOSS]
-    titles = ("parameters", "steps", "hours", "rtf", "PESQ", "ESTOI", "SI-SDR", "clean")
-    print(f"{'design':<16}{'loss':<31}" + "".join(f"{title:>11}" for title in titles))
+    print(HEAD)
     table = []
     for design, loss in runs:
         seed_everything(0)
@@ -120,7 +122,7 @@ def main() -> None:
         row |= {"steps": steps, "hours": steps * BATCH_SIZE * SEGMENT_LENGTH / SAMPLE_RATE / 3600}
         row |= {"real_time_factor": real_time_factor(model)} | measure(model, pairs)
         table.append(row)
-        print(_line(row), flush=True)
+        print(markdown(row), flush=True)
         if options.csv is not None:
             write_csv(options.csv, table)
     print(
@@ -130,12 +132,13 @@ def main() -> None:
     )
 
 
-def _line(row: dict) -> str:
-    """One row as text."""
+def markdown(row: dict) -> str:
+    """One row of the table, as the page model_comparison.md shows it."""
     return (
-        f"{row['design']:<16}{row['loss']:<31}{row['parameters']:>11,}{row['steps']:>11}"
-        f"{row['hours']:>11.1f}{row['real_time_factor']:>11.4f}{row['pesq']:>11.2f}"
-        f"{row['estoi']:>11.3f}{row['si_sdr']:>11.1f}{row['clean_pesq']:>11.2f}"
+        f"| {row['design']} | {row['loss']} | {int(row['parameters']):,} | {row['steps']} "
+        f"| {float(row['hours']):.1f} | {float(row['real_time_factor']):.4f} "
+        f"| {float(row['pesq']):.2f} | {float(row['estoi']):.3f} | {float(row['si_sdr']):.1f} "
+        f"| {float(row['clean_pesq']):.2f} |"
     )
 
 

@@ -1,0 +1,84 @@
+"""The benchmark programs: what they compare fits together, and the pages show what was measured."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+
+import compare_models  # noqa: E402
+import designs  # noqa: E402
+
+from course_utils.models import count_parameters  # noqa: E402
+
+
+@pytest.mark.parametrize("name", designs.DESIGNS)
+def test_every_design_cleans_a_waveform_with_at_most_half_a_million_weights(name):
+    model = designs.DESIGNS[name]()
+    noisy = 0.1 * torch.randn(2, 1, 4000, generator=torch.Generator().manual_seed(0))
+    estimate = model(noisy)
+    assert estimate.shape == noisy.shape and torch.isfinite(estimate).all()
+    assert count_parameters(model) <= 500_000
+    estimate.square().mean().backward()
+    unused = [n for n, p in model.named_parameters() if p.grad is None]
+    assert not unused, "part of the network takes no part"
+
+
+@pytest.mark.parametrize("name", designs.DESIGNS)
+def test_no_design_looks_ahead(name):
+    model = designs.DESIGNS[name]().eval()
+    first = 0.1 * torch.randn(1, 8192, generator=torch.Generator().manual_seed(1))
+    second = first.clone()
+    second[:, 6000:] = second[:, 6000:].flip(-1)  # another future, at the same level
+    with torch.no_grad():
+        assert torch.allclose(model(first)[:, :5000], model(second)[:, :5000], atol=1e-5)
+
+
+def test_bands_gather_and_spread_without_loss():
+    """A mask of one everywhere stays one in every bin that speech can use."""
+    net = designs.BandNet()
+    spread = net.spread @ torch.ones(net.spread.shape[1])
+    assert torch.allclose(spread, torch.ones_like(spread), atol=1e-3)
+    flat = net.gather.T @ torch.ones(net.gather.shape[0])
+    assert torch.allclose(flat, torch.ones_like(flat), atol=1e-3)
+
+
+def test_mixtures_are_the_same_for_every_run():
+    mixtures = compare_models.Mixtures()
+    first = [next(iter(mixtures)) for _ in range(2)]
+    assert torch.equal(first[0][0], first[1][0]) and len(mixtures.batches) == 1
+
+
+def test_the_page_and_the_lessons_show_the_table_that_was_measured():
+    with open(ROOT / "data" / "pretrained" / "comparison.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    page = (ROOT / "notebooks" / "model_comparison.md").read_text()
+    assert {row["design"] for row in rows} == designs.DESIGNS.keys()
+    assert {row["loss"] for row in rows} == compare_models.LOSSES.keys()
+    for row in rows:
+        assert compare_models.markdown(row) in page
+    for lesson, column in (
+        ("04_define_the_denoiser_model", "design"),
+        ("05_train_on_noisy_inputs", "loss"),
+    ):
+        cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text())["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells)
+        shown = [
+            row
+            for row in rows
+            if (
+                row["loss"] == compare_models.COURSE_LOSS
+                if column == "design"
+                else row["design"] == compare_models.COURSE
+            )
+        ]
+        for row in shown:
+            scores = (
+                f"{float(row['pesq']):.2f} | {float(row['estoi']):.3f} | {float(row['si_sdr']):.1f}"
+            )
+            assert f"| {row[column]} | {scores} |" in text
