@@ -2,7 +2,7 @@
 # make test       set everything up and run every test
 # make train      train lesson 5's denoiser, about five minutes
 # make bench      score every denoiser on the test clips, beside what else one could install
-# make compare    train every design and every loss under one budget (an hour)
+# make compare    train every design and every loss under one budget (half an hour)
 # make data       build data/ again from its sources (Debian or Ubuntu, FFmpeg)
 # make screenshots  take the README's pictures again
 #

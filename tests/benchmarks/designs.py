@@ -6,7 +6,6 @@ Each differs from `models.MaskNet` in one thing, and takes and gives the same sh
 from __future__ import annotations
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from course_utils.features import compress, istft, stft
@@ -39,34 +38,11 @@ class RecurrentOnly(nn.Module):
         return torch.sigmoid(self.expand(self.memory(rows)[0])).transpose(1, 2)
 
 
-class BandNet(nn.Module):
-    """The course's network on 129 bands: the lowest 65 bins, then 64 bands as wide as the ear's.
-
-    The gains of the bands are spread back over the bins. GTCRN and RNNoise save work this way.
-    """
-
-    def __init__(self, n_freqs: int = 257, n_kept: int = 65, n_bands: int = 64) -> None:
-        super().__init__()
-        self.net = MaskNet(n_kept + n_bands)
-        self.n_kept = n_kept
-        # (freq - n_kept, band) triangles from 2 to 8 kHz, where the mel scale is close to ERB.
-        bands = torchaudio.functional.melscale_fbanks(n_freqs, 1950.0, 8060.0, n_bands, 16000)
-        bands = bands[n_kept:]
-        self.register_buffer("gather", bands / bands.sum(dim=0).clamp(min=1e-6))
-        self.register_buffer("spread", bands / bands.sum(dim=1, keepdim=True).clamp(min=1e-6))
-
-    def forward(self, noisy_magnitude: Tensor) -> Tensor:
-        """Estimate the mask: (batch, freq, frame) -> the same."""
-        low, high = noisy_magnitude[:, : self.n_kept], noisy_magnitude[:, self.n_kept :]
-        mask = self.net(torch.cat([low, self.gather.T @ high], dim=1))  # (batch, 129, frame)
-        return torch.cat([mask[:, : self.n_kept], self.spread @ mask[:, self.n_kept :]], dim=1)
-
-
 class ComplexMaskNet(MaskNet):
-    """The course's network with phase: three maps in, and a complex mask of size 0 to 1 out."""
+    """All bins, and with phase: three maps in, and a complex mask of size 0 to 1 out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(n_bands=256, hidden_size=160)
         c1 = self.settings["channels"][0]
         self.encoder1 = Encoder(3, c1, stride=4)
         self.decoder1 = nn.ConvTranspose2d(2 * c1, 2, (8, 1), (4, 1), padding=(2, 0))
@@ -102,7 +78,7 @@ class ComplexDenoiser(Denoiser):
 DESIGNS = {
     "course": lambda: Denoiser(MaskNet()),
     "one memory": lambda: Denoiser(OneMemory()),
+    "all bins": lambda: Denoiser(MaskNet(n_bands=256, hidden_size=160)),
+    "all bins, complex mask": lambda: ComplexDenoiser(ComplexMaskNet()),
     "recurrent only": lambda: Denoiser(RecurrentOnly()),
-    "129 bands": lambda: Denoiser(BandNet()),
-    "complex mask": lambda: ComplexDenoiser(ComplexMaskNet()),
 }
