@@ -405,7 +405,7 @@ def frequency_bands(n_freqs: int, n_bands: int) -> tuple[Tensor, Tensor]:
     spread = torch.zeros(n_freqs, n_bands, dtype=torch.float64)
     rows = torch.arange(1, n_freqs)
     spread[rows, above], spread[rows, above - 1] = share, 1 - share
-    gather = (spread / spread.sum(dim=0)).T
+    gather = (spread / spread.sum(dim=0)).T.contiguous()
     return gather.float(), spread.float()
 
 

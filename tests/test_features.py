@@ -17,6 +17,7 @@ from course_utils.features import (
     apply_mask,
     compress,
     decibels,
+    frequency_bands,
     ideal_ratio_mask,
     istft,
     magnitude,
@@ -512,3 +513,45 @@ def test_decibels_refuse_options(options):
     name = next(iter(options))
     with pytest.raises(ValueError, match=f"{name} must be .*got {options[name]}"):
         decibels(torch.ones(3), **options)
+
+
+# ---- frequency_bands ----
+
+
+@pytest.mark.parametrize(("n_freqs", "n_bands"), [(257, 128), (257, 40), (129, 64), (513, 128)])
+def test_bands_keep_what_is_flat_and_what_rises_evenly(n_freqs, n_bands):
+    """Averaging and interpolating leave a constant alone; a slope comes back nearly straight."""
+    gather, spread = frequency_bands(n_freqs, n_bands)
+    assert gather.shape == (n_bands, n_freqs) and spread.shape == (n_freqs, n_bands)
+    assert gather.min() >= 0 and spread.min() >= 0
+    there_and_back = spread @ gather
+    assert torch.allclose(there_and_back[1:].sum(dim=1), torch.ones(n_freqs - 1), atol=1e-5)
+    assert not there_and_back[0].any() and not there_and_back[:, 0].any()  # nothing at 0 Hz
+    slope = torch.linspace(0, 1, n_freqs)
+    middle = slice(2, n_freqs - n_freqs // 8)
+    assert torch.allclose((there_and_back @ slope)[middle], slope[middle], atol=0.01)
+
+
+def test_the_lower_half_of_the_bands_are_single_bins():
+    gather, spread = frequency_bands(257, 128)
+    assert torch.equal(gather[:64, 1:65], torch.eye(64)) and not gather[:64, 65:].any()
+    assert torch.equal(spread[1:65, :64], torch.eye(64))
+
+
+def test_the_upper_bands_are_evenly_spaced_as_librosa_measures_mel():
+    gather, _ = frequency_bands(257, 128)
+    hz = torch.linspace(0, 8000, 257)
+    centres = librosa.hz_to_mel((gather[65:127] @ hz).numpy(), htk=True)
+    steps = np.diff(centres)
+    assert steps.std() < 0.25 * steps.mean()
+
+
+def test_as_many_bands_as_bins_change_nothing():
+    gather, spread = frequency_bands(257, 256)
+    assert torch.equal(gather[:, 1:], torch.eye(256)) and torch.equal(spread[1:], torch.eye(256))
+
+
+@pytest.mark.parametrize("n_bands", [0, 3, 257])
+def test_bands_that_cannot_be_are_refused(n_bands):
+    with pytest.raises(ValueError, match=f"n_bands must lie between .* 256, got {n_bands}"):
+        frequency_bands(257, n_bands)
