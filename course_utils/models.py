@@ -9,16 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_utils import features
 from course_utils.audio import validate_waveform
-from course_utils.features import (
-    STFTConfig,
-    apply_mask,
-    compress,
-    frequency_bands,
-    istft,
-    magnitude,
-    stft,
-)  # fmt: skip
 
 # Recordings are brought to this level (RMS) before the network sees them, and back afterwards.
 _WORKING_LEVEL = 0.1
@@ -57,7 +49,7 @@ class Decoder(nn.Sequential):
 class MaskNet(nn.Module):
     """Estimate a mask from magnitudes: encoder, two memories over time, decoder.
 
-    Causal: frame ``t`` of the mask depends on frames up to ``t`` and on none after it.
+    Causal: frame ``t`` of the mask depends on no frame after ``t``.
 
     Args:
         n_freqs: Number of frequency bins, 257 for ``n_fft = 512``.
@@ -71,16 +63,13 @@ class MaskNet(nn.Module):
     Notebook: 04
     """
 
-    def __init__(
-        self, n_freqs: int = 257, *, n_bands: int = 128, channels=(16, 32, 48), hidden_size=192
-    ) -> None:
+    def __init__(self, n_freqs=257, *, n_bands=128, channels=(16, 32, 48), hidden_size=192):
         super().__init__()
         if n_bands % 16:
             raise ValueError(f"n_bands must be a multiple of 16, got {n_bands}; try 128.")
-        self.settings = dict(
-            n_freqs=n_freqs, n_bands=n_bands, channels=tuple(channels), hidden_size=hidden_size
-        )
-        gather, spread = frequency_bands(n_freqs, n_bands)
+        self.settings = dict(n_freqs=n_freqs, n_bands=n_bands, hidden_size=hidden_size)
+        self.settings["channels"] = tuple(channels)
+        gather, spread = features.frequency_bands(n_freqs, n_bands)
         self.register_buffer("gather", gather, persistent=False)  # made anew, never stored
         self.register_buffer("spread", spread, persistent=False)
         c1, c2, c3 = channels
@@ -117,7 +106,7 @@ class MaskNet(nn.Module):
                 f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
                 f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
             )
-        x = compress(self.gather @ noisy_magnitude)  # (batch, 128, frame)
+        x = features.compress(self.gather @ noisy_magnitude)  # (batch, 128, frame)
         past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
         x = torch.cat([past, x], dim=2)  # (batch, 128, frame + 2): two encoders look one frame back
         past = x[:, :, -2:]
@@ -159,10 +148,10 @@ class Denoiser(nn.Module):
     Notebook: 04
     """
 
-    def __init__(self, net: nn.Module, config: STFTConfig | None = None) -> None:
+    def __init__(self, net: nn.Module, config: features.STFTConfig | None = None) -> None:
         super().__init__()
         self.net = net
-        self.config = config or STFTConfig()
+        self.config = config or features.STFTConfig()
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Estimate the clean waveform.
@@ -179,16 +168,14 @@ class Denoiser(nn.Module):
         peak = rows.abs().amax(dim=-1, keepdim=True)
         rms = peak * (rows / peak.clamp(min=1e-30)).square().mean(dim=-1, keepdim=True).sqrt()
         gain = torch.where(rms > 1e-10, _WORKING_LEVEL / rms.clamp(min=1e-10), 1.0)
-        spectrogram = stft(rows * gain, self.config)  # (batch, freq, frame)
-        mask = self.estimate_mask(magnitude(spectrogram))
-        estimate = istft(apply_mask(spectrogram, mask), self.config, length=rows.shape[-1])
+        spectrogram = features.stft(rows * gain, self.config)  # (batch, freq, frame)
+        mask = self.estimate_mask(features.magnitude(spectrogram))
+        masked = features.apply_mask(spectrogram, mask)
+        estimate = features.istft(masked, self.config, length=rows.shape[-1])
         return (estimate / gain).reshape(noisy.shape).to(noisy.dtype)
 
     def estimate_mask(self, noisy_magnitude: Tensor) -> Tensor:
-        """Estimate the mask, (batch, freq, frame) -> the same, in blocks without a seam.
-
-        The network remembers from block to block: an hour needs no more memory than minutes.
-        """
+        """Estimate the mask in blocks without a seam: an hour needs no more memory than minutes."""
         if noisy_magnitude.shape[-1] <= _BLOCK_FRAMES:
             return self.net(noisy_magnitude)
         masks, state = [], None

@@ -73,3 +73,26 @@ def test_the_page_and_the_lessons_show_the_table_that_was_measured():
                 f"{float(row['pesq']):.2f} | {float(row['estoi']):.3f} | {float(row['si_sdr']):.1f}"
             )
             assert f"| {row[column]} | {scores} |" in text
+
+
+def test_the_readme_shows_the_benchmark_that_was_measured():
+    with open(ROOT / "data" / "pretrained" / "benchmark.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["by"] == "all"]
+    readme = (ROOT / "README.md").read_text().replace("**", "")
+    for row in rows:
+        cells = [row["method"]]
+        for score, places in (("pesq", 2), ("estoi", 3), ("si_sdr", 1)):
+            mean, low, high = (float(row[score + end]) for end in ("", "_low", "_high"))
+            cells.append(f"{mean:.{places}f} [{low:.{places}f}, {high:.{places}f}]")
+        assert f"| {' | '.join(cells)} |" in readme
+
+
+def test_the_shipped_denoiser_leads_the_benchmark_at_every_level_of_noise():
+    with open(ROOT / "data" / "pretrained" / "benchmark.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["by"] == "snr_db"]
+    shipped = {row["value"]: row for row in rows if row["method"] == "shipped denoiser"}
+    assert sorted(map(float, shipped)) == [-5, 0, 5, 10, 15]
+    for row in rows:
+        for score in ("pesq", "estoi", "si_sdr"):
+            if row["method"] in ("noisereduce", "WebRTC", "Wiener filter", "spectral subtraction"):
+                assert float(shipped[row["value"]][score]) > float(row[score]), row["method"]
