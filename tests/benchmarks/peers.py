@@ -24,13 +24,16 @@ from course_utils.preprocessing import estimate_delay
 _LEVEL, _HIGHEST_PEAK = 0.1, 0.9
 
 
-def noise_reduce(*, stationary: bool, n_fft: int = 1024) -> Callable[[Tensor], Tensor]:
+def noise_reduce(
+    *, stationary: bool = False, n_fft: int = 1024, strength: float = 1.0
+) -> Callable[[Tensor], Tensor]:
     """Spectral gating by noisereduce: one threshold for each band, or one that moves."""
 
     def denoise(noisy: Tensor) -> Tensor:
         samples = noisereduce.reduce_noise(
-            y=noisy.double().numpy(), sr=SAMPLE_RATE, stationary=stationary, n_fft=n_fft
-        )
+            y=noisy.double().numpy(), sr=SAMPLE_RATE,
+            stationary=stationary, n_fft=n_fft, prop_decrease=strength,
+        )  # fmt: skip
         return torch.from_numpy(samples).to(noisy).reshape(noisy.shape)
 
     return denoise
@@ -81,7 +84,7 @@ def at_its_best(denoiser: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
 def make_peers() -> dict[str, Callable[[Tensor], Tensor]]:
     """Name every peer, with the settings that did best on the validation split."""
     return {
-        "noisereduce": at_its_best(noise_reduce(stationary=False)),
+        "noisereduce": at_its_best(noise_reduce(strength=0.75)),
         "WebRTC": at_its_best(web_rtc(level=1)),
         "RNNoise": at_its_best(rn_noise),
     }
@@ -90,9 +93,12 @@ def make_peers() -> dict[str, Callable[[Tensor], Tensor]]:
 def main() -> None:
     """Print what each setting of each peer reaches on the validation split."""
     settings = {
-        f"noisereduce {kind}, {n_fft}": noise_reduce(stationary=kind == "stationary", n_fft=n_fft)
+        f"noisereduce {kind}, {n_fft}, {strength}": noise_reduce(
+            stationary=kind == "stationary", n_fft=n_fft, strength=strength
+        )
         for kind in ("stationary", "moving")
         for n_fft in (512, 1024)
+        for strength in (0.5, 0.75, 1.0)
     }
     settings |= {f"WebRTC {level}": web_rtc(level=level) for level in (1, 2, 3, 4)}
     methods = {name: at_its_best(denoiser) for name, denoiser in settings.items()}
