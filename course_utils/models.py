@@ -85,9 +85,9 @@ class MaskNet(nn.Module):
         self.decoder2 = Decoder(2 * c2, c1, stride=2)
         self.decoder1 = nn.ConvTranspose2d(2 * c1, 1, (8, 1), (4, 1), padding=(2, 0))
 
-    def forward(self, noisy_magnitude: Tensor, state: State | None = None) -> Tensor:
+    def forward(self, noisy_magnitude: Tensor) -> Tensor:
         """Estimate the mask of whole recordings, (batch, freq, frame) -> the same, in [0, 1]."""
-        return self.forward_block(noisy_magnitude, state)[0]
+        return self.forward_block(noisy_magnitude, None)[0]
 
     def forward_block(self, noisy_magnitude: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Estimate the mask of the next block of a longer recording.
