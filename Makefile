@@ -37,12 +37,14 @@ train: $(VENV)/.ready
 	$(BIN)/python -m course_utils.train --output notebooks/output/denoiser.pt
 
 bench: $(VENV)/.ready-to-bench
+	mkdir -p build
 	$(BIN)/python tests/benchmarks/benchmark_denoisers.py \
-	  --csv data/pretrained/benchmark.csv --picture notebooks/images/benchmark.png
+	  --csv build/benchmark.csv --picture build/benchmark.png
 	$(BIN)/python tests/benchmarks/benchmark_mixing.py
 
 compare: $(VENV)/.ready
-	$(BIN)/python tests/benchmarks/compare_models.py --csv data/pretrained/comparison.csv
+	mkdir -p build
+	$(BIN)/python tests/benchmarks/compare_models.py --csv build/comparison.csv
 
 data: $(VENV)/.ready-to-test
 	$(BIN)/python data/build_data.py

@@ -94,5 +94,10 @@ def test_the_shipped_denoiser_leads_the_benchmark_at_every_level_of_noise():
     assert sorted(map(float, shipped)) == [-5, 0, 5, 10, 15]
     for row in rows:
         for score in ("pesq", "estoi", "si_sdr"):
-            if row["method"] in ("noisereduce", "WebRTC", "Wiener filter", "spectral subtraction"):
-                assert float(shipped[row["value"]][score]) > float(row[score]), row["method"]
+            # At -5 dB RNNoise keeps more of the words, as README and lesson 6 say.
+            if row["method"] == "shipped denoiser" or (row["method"], score) == (
+                "RNNoise",
+                "estoi",
+            ):
+                continue
+            assert float(shipped[row["value"]][score]) > float(row[score]), row["method"]

@@ -80,6 +80,9 @@ def run(options: argparse.Namespace) -> None:
     recorded = options.noisy is not None
     if recorded and options.picture:
         raise ValueError("--picture needs SNRs, which recorded pairs have not; leave one out.")
+    for path in filter(None, (options.csv, options.picture)):
+        if not path.parent.is_dir():
+            raise ValueError(f"{str(path)!r} must lie in a folder that exists; make it first.")
     torch.set_num_threads(1)
     methods = {name: Timed(denoiser) for name, denoiser in load_methods(options).items()}
     if recorded:

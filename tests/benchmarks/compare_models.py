@@ -106,6 +106,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0, help="arithmetic for each run")
     parser.add_argument("--csv", type=Path, help="also write the table to this file")
     options = parser.parse_args()
+    if options.csv is not None and not options.csv.parent.is_dir():
+        parser.error(f"--csv must lie in a folder that exists, got {str(options.csv)!r}")
     torch.set_num_threads(1)
     mixtures = Mixtures()
     pairs = make_test_pairs(split="validation", sentences_per_noise=1)

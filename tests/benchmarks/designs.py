@@ -1,6 +1,7 @@
 """The networks that `compare_models.py` sets beside the course's own.
 
-Each differs from `models.MaskNet` in one thing, and takes and gives the same shapes.
+Each lacks or changes one idea of `models.MaskNet`, with at most half a million weights: on all bins
+and without convolutions, the large memory has to be a little smaller for that.
 """
 
 from __future__ import annotations
