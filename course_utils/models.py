@@ -13,7 +13,7 @@ from course_utils import features
 from course_utils.audio import validate_waveform
 
 # Recordings are brought to this level (RMS) before the network sees them, and back afterwards.
-_WORKING_LEVEL = 0.1
+WORKING_LEVEL = 0.1
 # Frames that the network handles at once; longer recordings go through in blocks, memory kept.
 _BLOCK_FRAMES = 4096
 
@@ -167,7 +167,7 @@ class Denoiser(nn.Module):
         # Divide by the peak before squaring: neither a whisper nor a shout leaves float's range.
         peak = rows.abs().amax(dim=-1, keepdim=True)
         rms = peak * (rows / peak.clamp(min=1e-30)).square().mean(dim=-1, keepdim=True).sqrt()
-        gain = torch.where(rms > 1e-10, _WORKING_LEVEL / rms.clamp(min=1e-10), 1.0)
+        gain = torch.where(rms > 1e-10, WORKING_LEVEL / rms.clamp(min=1e-10), 1.0)
         spectrogram = features.stft(rows * gain, self.config)  # (batch, freq, frame)
         mask = self.estimate_mask(features.magnitude(spectrogram))
         masked = features.apply_mask(spectrogram, mask)

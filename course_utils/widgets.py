@@ -1,54 +1,51 @@
 """Explorers: move a slider, and the picture, the numbers and the sound follow.
 
-Each explorer keeps one figure for its whole life. Axes and lettering are drawn once; a move
-exchanges the data and paints only the parts that changed over them, which takes a fifth of the
-time of a new figure. The picture reaches the page as PNG bytes in an Image
-widget and not through an Output widget, so that an error in a handler is seen and not swallowed.
-A setting that cannot work leaves the last picture in place and shows a sentence.
-
-`TrainingMonitor` has no sliders: it follows a training run.
+How they work is in `explorer`; here is what each of them shows. `TrainingMonitor` has no sliders:
+it follows a training run.
 """
 
 from __future__ import annotations
 
-import html
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import ipywidgets
-import numpy
 import torch
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
+import torchaudio.functional as AF
 from torch import Tensor
 
+from course_utils.audio import resample
+from course_utils.explorer import (
+    Explorer,
+    View,
+    as_png,
+    empty_picture,
+    first_seconds,
+    levels_db,
+    make_figure,
+    set_picture,
+    set_spectrogram,
+)
 from course_utils.features import (
     WINDOW_NAMES,
     STFTConfig,
     apply_mask,
-    decibels,
     ideal_ratio_mask,
     istft,
     magnitude,
     stft,
 )
 from course_utils.listening import compare_audio
-from course_utils.mixing import mix_at_snr
+from course_utils.metrics import si_sdr
+from course_utils.mixing import fit_noise, mix_at_snr
+from course_utils.models import WORKING_LEVEL, Denoiser
 from course_utils.plotting import (
     COLORS,
-    DPI,
     MASK_MAP,
     SPECTROGRAM_MAP,
     VMAX,
     VMIN,
-    extent,
-    full_scale_reference,
     label_axes,
     outline,
     plot_training,
@@ -57,96 +54,8 @@ from course_utils.training import TrainConfig
 
 # The handler runs when the slider is let go, not at every step on the way.
 _CALM = {"continuous_update": False}
-_SECONDS = 3.0
 _SNR_RANGE = (-10.0, 30.0)
-_MAX_ROWS, _MAX_COLUMNS = 400, 900  # more cells than the picture has dots cost time, not detail
-
-
-class View(NamedTuple):
-    """What one change of a slider leads to: a line of facts, and a player or nothing."""
-
-    facts: str
-    player: str = ""
-
-
-class Explorer(ipywidgets.VBox):
-    """A box of controls, a picture, a line of facts and a player that follow each other.
-
-    Args:
-        controls: Name to ipywidgets control; the names are the arguments of ``update``.
-        figure: The figure to keep, with its axes as they will stay.
-        moving: The artists in it whose data ``update`` exchanges, from back to front.
-        update: Called with the values of all controls. Returns a `View`, or raises ValueError
-            or TypeError with a sentence before it changes anything.
-
-    Raises:
-        ValueError: If the first call of ``update`` fails: then the material itself is at fault.
-
-    Notebook: 01, 03, 04
-    """
-
-    def __init__(
-        self,
-        controls: dict[str, ipywidgets.Widget],
-        figure: Figure,
-        moving: list[Artist],
-        update: Callable[..., View],
-    ) -> None:
-        """Draw the first picture and listen to the controls."""
-        self.controls = controls
-        size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
-        self.image = ipywidgets.Image(format="png", layout=size)
-        self.message = ipywidgets.HTML()
-        self.facts = ipywidgets.HTML()
-        self.player = ipywidgets.HTML()
-        self._canvas, self._moving, self._update = figure.canvas, moving, update
-        for artist in moving:
-            artist.set_animated(True)  # left out of the drawing that is kept
-        figure.canvas.draw()
-        self._background = figure.canvas.copy_from_bbox(figure.bbox)
-        self._show(self._call())
-        for control in controls.values():
-            control.observe(self._on_change, names="value")
-        row = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.message, self.image, self.facts, self.player])
-
-    def __repr__(self) -> str:
-        """Name the controls and their values; the inherited text would spell out the picture."""
-        values = ", ".join(f"{name}={control.value!r}" for name, control in self.controls.items())
-        return f"Explorer({values})"
-
-    def _repr_mimebundle_(self, **options: object) -> dict:
-        """Add what a page shows that was opened and not yet run."""
-        bundle = super()._repr_mimebundle_(**options)
-        bundle["text/plain"] = f"{self!r}: run this cell, and the sliders appear here."
-        return bundle
-
-    def _call(self) -> View:
-        """Ask for the view that belongs to the present values of the controls."""
-        return self._update(**{name: control.value for name, control in self.controls.items()})
-
-    def _on_change(self, _change: object) -> None:
-        """Follow a control, or say in a sentence why that is impossible."""
-        try:
-            view = self._call()
-        except (TypeError, ValueError) as error:
-            self.message.value = (
-                f'<div role="alert" style="border-left:4px solid {COLORS["noisy"]};'
-                f'padding:0.3em 0.8em">This combination cannot work, so the picture stays as it '
-                f"was: {html.escape(str(error))}</div>"
-            )
-            return
-        self._show(view)
-        self.message.value = ""
-
-    def _show(self, view: View) -> None:
-        """Send picture, facts and player to the page, each only if it changed."""
-        self._canvas.restore_region(self._background)
-        for artist in self._moving:
-            artist.axes.draw_artist(artist)
-        self.image.value = _png(self._canvas)
-        self.facts.value = f'<div style="line-height:1.5">{view.facts}</div>'
-        self.player.value = view.player
+_MAX_SLIP = 320  # samples: 20 ms at 16 kHz
 
 
 class TrainingMonitor(ipywidgets.VBox):
@@ -183,7 +92,7 @@ class TrainingMonitor(ipywidgets.VBox):
             )
         self._config, self._steps_per_epoch = config, steps_per_epoch
         self._baselines, self._clock, self._start = dict(baselines or {}), clock, None
-        figure, self._axes = _figure(1, 1, height=3.6)
+        figure, self._axes = make_figure(1, 1, height=3.6)
         self._canvas = figure.canvas
         size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
         self.bar = ipywidgets.IntProgress(max=1000, description="training", layout={"width": "60%"})
@@ -238,7 +147,7 @@ class TrainingMonitor(ipywidgets.VBox):
     def _draw(self) -> None:
         """Send the kept figure to the page."""
         self._canvas.draw()
-        self.image.value = _png(self._canvas)
+        self.image.value = as_png(self._canvas)
 
 
 def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
@@ -259,9 +168,9 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
     Notebook: 01
     """
     config = STFTConfig(sample_rate=sample_rate)
-    clean = _first_seconds(clean, "clean", sample_rate)
-    noise = _first_seconds(noise, "noise", sample_rate)
-    figure, (wave_axes, picture_axes) = _figure(2, 1, height=5.0)
+    clean = first_seconds(clean, "clean", sample_rate)
+    noise = first_seconds(noise, "noise", sample_rate)
+    figure, (wave_axes, picture_axes) = make_figure(2, 1, height=5.0)
     duration = clean.shape[-1] / sample_rate
     lines = {}
     for name in ("noisy", "clean"):  # the clean line lies on top of the noisy one
@@ -272,7 +181,7 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
     wave_axes.set(xlim=(0, duration), ylim=(-limit, limit))
     legend = wave_axes.legend(loc="upper right", fontsize=10)
     label_axes(wave_axes, "", "", "Amplitude")
-    picture = _empty_picture(picture_axes, config, duration, SPECTROGRAM_MAP, VMIN, VMAX)
+    picture = empty_picture(picture_axes, config, duration, SPECTROGRAM_MAP, VMIN, VMAX)
     figure.colorbar(picture, ax=picture_axes, label="Level (dB)", pad=0.02)
 
     def update(snr_db: float) -> View:
@@ -281,7 +190,7 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
         measured = 10 * math.log10(float(clean.square().mean() / added.square().mean()))
         measured = round(measured, 2) + 0.0  # and never "-0.00"
         lines["noisy"].set_ydata(outline(noisy[0], sample_rate)[1])
-        _set_spectrogram(picture, noisy, config)
+        set_spectrogram(picture, noisy, config)
         facts = f"slider: {snr_db:g} dB, measured on this mixture: <b>{measured:.2f} dB</b>"
         return View(facts, compare_audio({"noisy": noisy}, sample_rate, seconds=None).data)
 
@@ -297,6 +206,131 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
     }
     moving = [*lines.values(), legend, picture]
     return Explorer(controls, figure, moving, update)
+
+
+def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explorer:
+    """Let the target slip by some samples; see the score of a perfect output fall, and find it.
+
+    The upper panel shows 20 ms of the perfect output and of the target, the lower one the
+    cross-correlation of the *noisy* clip with the target: its peak tells the slip.
+
+    Args:
+        noisy: Noisy speech, shape ``(1, time)``; its first three seconds are used.
+        clean: The same speech without noise, same shape.
+        sample_rate: Samples per second, in Hz.
+
+    Returns:
+        The explorer, with the control ``slip`` from -320 to 320 samples.
+
+    Raises:
+        TypeError: If an input is no floating-point tensor.
+        ValueError: If the shapes differ, or a clip is shorter than 0.1 s, silent or not finite.
+
+    Notebook: 01
+    """
+    noisy = first_seconds(noisy, "noisy", sample_rate)
+    clean = first_seconds(clean, "clean", sample_rate)
+    _check_pair(noisy, clean)
+    if clean.shape[-1] < sample_rate / 10:
+        raise ValueError(
+            f"clean must last at least 0.1 s, got {clean.shape[-1]} samples; take a longer clip."
+        )
+    middle = slice(_MAX_SLIP, clean.shape[-1] - _MAX_SLIP)
+    perfect = clean[:, middle]
+    start = int(perfect[0].abs().argmax().clamp(max=perfect.shape[-1] - sample_rate // 50))
+    shown = slice(start, start + sample_rate // 50)
+    figure, (wave_axes, sum_axes) = make_figure(2, 1, height=4.4)
+    milliseconds = torch.arange(sample_rate // 50) * 1000 / sample_rate
+    lines = {}
+    for name, label in (("estimate", "perfect output"), ("clean", "target")):
+        (lines[name],) = wave_axes.plot(
+            milliseconds, perfect[0, shown], color=COLORS[name], label=label
+        )
+    limit = 1.2 * float(perfect[0, shown].abs().max())
+    wave_axes.set(ylim=(-limit, limit), xlim=(0, 20))
+    legend = wave_axes.legend(loc="upper right", fontsize=10)
+    label_axes(wave_axes, "", "Time (ms)", "Amplitude")
+    lags = torch.arange(-_MAX_SLIP, _MAX_SLIP + 1)
+    (curve,) = sum_axes.plot(lags, torch.zeros(len(lags)), color=COLORS["noisy"])
+    peak = sum_axes.axvline(0, color=COLORS["clean"], linestyle="--")
+    sum_axes.set(ylim=(-1.1, 1.1), xlim=(-_MAX_SLIP, _MAX_SLIP))
+    label_axes(sum_axes, "", "Lag (samples)", "Sum of products")
+
+    def update(slip: int) -> View:
+        target = clean.roll(slip, dims=-1)
+        lines["clean"].set_ydata(target[:, middle][0, shown])
+        sums = torch.nn.functional.conv1d(target[None], noisy[None, :, middle])[0, 0]
+        sums = sums / sums.abs().max()  # (lag,): the sum at every shift of the target
+        curve.set_ydata(sums)
+        found = int(lags[sums.argmax()])
+        peak.set_xdata([found, found])
+        score = si_sdr(estimate=perfect, reference=target[:, middle])
+        error = float((perfect - target[:, middle]).square().mean())
+        facts = (
+            f"slip: {slip} samples = {1000 * slip / sample_rate:.1f} ms &middot; the peak is at "
+            f"<b>{found}</b> &middot; a perfect output scores SI-SDR <b>{float(score):.1f} dB</b> "
+            f"(100 is the most we count), MSE x 1000 <b>{1000 * error:.2f}</b>"
+        )
+        return View(facts, compare_audio({"clean": target}, sample_rate, seconds=None).data)
+
+    slider = ipywidgets.IntSlider(
+        value=16, min=-_MAX_SLIP, max=_MAX_SLIP, description="slip", **_CALM
+    )
+    return Explorer({"slip": slider}, figure, [*lines.values(), legend, curve, peak], update)
+
+
+def sampling_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
+    """Keep every second, third, ... sample, with or without a filter before; see what folds.
+
+    Args:
+        waveform: Samples, shape ``(1, time)``; the first three seconds are used.
+        sample_rate: Samples per second, in Hz.
+
+    Returns:
+        The explorer, with the controls ``keep_every`` (1 to 8) and ``low_pass``.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty, not mono or not finite.
+
+    Notebook: 02
+    """
+    waveform = first_seconds(waveform, "waveform", sample_rate)
+    config = STFTConfig(sample_rate=sample_rate)
+    figure, axes = make_figure(1, 1, height=3.4)
+    duration = waveform.shape[-1] / sample_rate
+    picture = empty_picture(axes, config, duration, SPECTROGRAM_MAP, VMIN, VMAX)
+    figure.colorbar(picture, ax=axes, label="Level (dB)", pad=0.02)
+    line = axes.axhline(0, color="white", linestyle="--")
+
+    def update(keep_every: int, low_pass: bool) -> View:
+        few = waveform[:, ::keep_every]
+        if low_pass and keep_every > 1:
+            few = resample(waveform, keep_every, 1)
+        # The browser plays at the old rate. A steep filter adds nothing above the new Nyquist.
+        heard = AF.resample(few, 1, keep_every, lowpass_filter_width=64)[:, : waveform.shape[-1]]
+        set_spectrogram(picture, heard, config)
+        nyquist = sample_rate / keep_every / 2
+        line.set_ydata([nyquist / 1000] * 2)
+        facts = (
+            f"{sample_rate / keep_every:,.0f} samples a second &middot; Nyquist frequency "
+            f"<b>{nyquist:,.0f} Hz</b> (dashed) &middot; {few.shape[-1]:,} samples instead of "
+            f"{waveform.shape[-1]:,}<br>"
+        )
+        facts += (
+            "what lay above the line was <b>removed first</b>"
+            if low_pass
+            else "what lay above the line has <b>folded down</b> below it"
+        )
+        return View(facts, compare_audio({"clean": heard}, sample_rate, seconds=None).data)
+
+    controls = {
+        "keep_every": ipywidgets.IntSlider(
+            value=4, min=1, max=8, description="keep every", **_CALM
+        ),
+        "low_pass": ipywidgets.Checkbox(value=False, description="low-pass filter first"),
+    }
+    return Explorer(controls, figure, [picture, line], update)
 
 
 def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
@@ -315,17 +349,17 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
 
     Notebook: 03
     """
-    waveform = _first_seconds(waveform, "waveform", sample_rate)
+    waveform = first_seconds(waveform, "waveform", sample_rate)
     num_samples = waveform.shape[-1]
-    figure, axes = _figure(1, 1, height=3.4)
+    figure, axes = make_figure(1, 1, height=3.4)
     start = STFTConfig(sample_rate=sample_rate)
     duration = num_samples / sample_rate
-    picture = _empty_picture(axes, start, duration, SPECTROGRAM_MAP, VMIN, VMAX)
+    picture = empty_picture(axes, start, duration, SPECTROGRAM_MAP, VMIN, VMAX)
     figure.colorbar(picture, ax=axes, label="Level (dB)", pad=0.02)
 
     def update(n_fft: int, hop_length: int, win_length: int, window: str) -> View:
         config = STFTConfig(sample_rate, n_fft, win_length, hop_length, window)
-        num_freqs, num_frames = _set_spectrogram(picture, waveform, config)
+        num_freqs, num_frames = set_spectrogram(picture, waveform, config)
         numbers = num_freqs * num_frames
         inverse = (
             "<b>invertible</b>: the sound can be rebuilt exactly"
@@ -354,20 +388,24 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
     return Explorer(controls, figure, [picture], update)
 
 
-def mask_explorer(noisy: Tensor, clean: Tensor, config: STFTConfig) -> Explorer:
-    """Go from no mask at all to the ideal ratio mask and beyond; see and hear what is left.
+def mask_explorer(
+    noisy: Tensor, clean: Tensor, config: STFTConfig, *, denoiser: Denoiser | None = None
+) -> Explorer:
+    """Go from no mask at all to a whole mask and beyond; see and hear what is left.
 
-    The mask is ``max(ideal ** strength, floor)``: at strength 0 it is 1 everywhere (nothing is
-    removed), at 1 it is the ideal ratio mask, above 1 it bites harder. The floor is the least
-    that every bin keeps.
+    The mask is ``max(mask ** strength, floor)``: at strength 0 it is 1 everywhere (nothing is
+    removed), at 1 it is the mask of the menu, above 1 it bites harder. The floor is the least
+    that every bin keeps. The menu has the ideal ratio mask, a threshold (keep the bins in which
+    speech is louder than noise), and the mask of a denoiser if there is one.
 
     Args:
         noisy: Noisy speech, shape ``(1, time)``; the first three seconds are used.
         clean: The same speech without noise, same shape.
         config: The settings of the transform.
+        denoiser: Its mask joins the menu; ``config`` must then be its own.
 
     Returns:
-        The explorer, with the controls ``strength`` and ``floor_db``.
+        The explorer, with the controls ``kind``, ``strength`` and ``floor_db``.
 
     Raises:
         TypeError: If an input is no floating-point tensor.
@@ -376,31 +414,30 @@ def mask_explorer(noisy: Tensor, clean: Tensor, config: STFTConfig) -> Explorer:
 
     Notebook: 04
     """
-    noisy = _first_seconds(noisy, "noisy", config.sample_rate)
-    clean = _first_seconds(clean, "clean", config.sample_rate)
-    if noisy.shape != clean.shape:
-        raise ValueError(
-            f"clean must have the shape {tuple(noisy.shape)} of noisy, got {tuple(clean.shape)}; "
-            "use the two members of one pair."
-        )
+    noisy = first_seconds(noisy, "noisy", config.sample_rate)
+    clean = first_seconds(clean, "clean", config.sample_rate)
+    _check_pair(noisy, clean)
     num_samples = noisy.shape[-1]
     spectrogram = stft(noisy, config)  # (1, freq, frame)
     ideal = ideal_ratio_mask(stft(clean, config), stft(noisy - clean, config))
-    figure, (mask_axes, picture_axes) = _figure(1, 2, height=3.2)
+    masks = {"ideal ratio": ideal, "threshold": (ideal > 0.5**0.5).to(ideal.dtype)}
+    if denoiser is not None:
+        masks["model"] = _mask_of(denoiser, noisy, config)
+    figure, (mask_axes, picture_axes) = make_figure(1, 2, height=3.2)
     duration = num_samples / config.sample_rate
-    mask_picture = _empty_picture(mask_axes, config, duration, MASK_MAP, 0.0, 1.0)
-    picture = _empty_picture(picture_axes, config, duration, SPECTROGRAM_MAP, VMIN, VMAX)
+    mask_picture = empty_picture(mask_axes, config, duration, MASK_MAP, 0.0, 1.0)
+    picture = empty_picture(picture_axes, config, duration, SPECTROGRAM_MAP, VMIN, VMAX)
     mask_axes.set_title("mask", fontsize=12)
     picture_axes.set_title("noisy times mask", fontsize=12)
     figure.colorbar(mask_picture, ax=mask_axes, label="Share kept", pad=0.02)
     figure.colorbar(picture, ax=picture_axes, label="Level (dB)", pad=0.02)
 
-    def update(strength: float, floor_db: float) -> View:
-        mask = (ideal**strength).clamp(min=10 ** (floor_db / 20))
+    def update(kind: str, strength: float, floor_db: float) -> View:
+        mask = (masks[kind] ** strength).clamp(min=10 ** (floor_db / 20))
         masked = apply_mask(spectrogram, mask)
         estimate = istft(masked, config, length=num_samples)
-        _set_picture(mask_picture, mask[0], config)
-        _set_picture(picture, _levels(masked[0], config), config)
+        set_picture(mask_picture, mask[0], config)
+        set_picture(picture, levels_db(masked[0], config), config)
         error = float((estimate - clean).square().mean())
         before = float((noisy - clean).square().mean())
         change = 10 * math.log10(before / error) if before > 0 and error > 0 else 0.0
@@ -413,6 +450,7 @@ def mask_explorer(noisy: Tensor, clean: Tensor, config: STFTConfig) -> Explorer:
         return View(facts, row.data)
 
     controls = {
+        "kind": ipywidgets.Dropdown(options=list(masks), description="mask"),
         "strength": ipywidgets.FloatSlider(
             value=1.0, min=0.0, max=2.0, step=0.1, description="strength", **_CALM
         ),
@@ -423,77 +461,101 @@ def mask_explorer(noisy: Tensor, clean: Tensor, config: STFTConfig) -> Explorer:
     return Explorer(controls, figure, [mask_picture, picture], update)
 
 
-def _figure(num_rows: int, num_columns: int, *, height: float) -> tuple[Figure, Axes]:
-    """Make a figure outside pyplot, so that no cell displays it a second time."""
-    figure = Figure(figsize=(9, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(num_rows, num_columns)
+def denoise_explorer(
+    clips: Mapping[str, Tensor],
+    noises: Mapping[str, Tensor],
+    denoiser: Denoiser,
+) -> Explorer:
+    """Choose a voice, a noise and an SNR; see and hear before, after, and what was removed.
 
+    Args:
+        clips: Name to clean speech, each ``(1, time)``; the first three seconds are used.
+        noises: Name to noise, each ``(1, time)``, of any length.
+        denoiser: What is tried.
 
-def _empty_picture(axes, config, duration, color_map, vmin, vmax):
-    """Prepare a time-frequency picture whose data come later."""
-    label_axes(axes, "", "Time (s)", "Frequency (kHz)")
-    image = axes.imshow(
-        torch.zeros(2, 2).numpy(),
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=color_map,
-        vmin=vmin,
-        vmax=vmax,
-    )
-    image.set_extent((0, duration, 0, config.sample_rate / 2000))
-    axes.set_autoscale_on(False)
-    return image
+    Returns:
+        The explorer, with the controls ``clip``, ``noise`` and ``snr_db``.
 
+    Raises:
+        TypeError: If an input is no floating-point tensor.
+        ValueError: If there is no clip or no noise, or one of them is silent, empty, not mono or
+            not finite.
 
-def _levels(spectrogram: Tensor, config: STFTConfig) -> Tensor:
-    """Compute levels in dB below a sine at full scale."""
-    return decibels(magnitude(spectrogram), top_db=120, reference=full_scale_reference(config))
-
-
-def _set_spectrogram(picture, waveform: Tensor, config: STFTConfig) -> tuple[int, int]:
-    """Put the spectrogram of a mono waveform into a picture; returns its (freq, frame)."""
-    spectrogram = stft(waveform[0], config)
-    _set_picture(picture, _levels(spectrogram, config), config)
-    return tuple(spectrogram.shape)
-
-
-def _set_picture(picture, values: Tensor, config: STFTConfig) -> None:
-    """Put (freq, frame) values into a picture, with no more cells than it has dots."""
-    num_freqs, num_frames = values.shape
-    step = (math.ceil(num_freqs / _MAX_ROWS), math.ceil(num_frames / _MAX_COLUMNS))
-    if max(step) > 1:  # the largest value of each group stays, so thin lines do not vanish
-        values = torch.nn.functional.max_pool2d(values[None], step, ceil_mode=True)[0]
-    left, _, bottom, _ = extent(config, num_frames)
-    right = left + values.shape[1] * step[1] * config.hop_length / config.sample_rate
-    top = bottom + values.shape[0] * step[0] * config.hz_per_bin / 1000
-    limits = picture.axes.get_xlim(), picture.axes.get_ylim()
-    picture.set_data(values.detach().cpu().numpy())
-    picture.set_extent((left, right, bottom, top))
-    picture.axes.set(xlim=limits[0], ylim=limits[1])
-
-
-def _png(canvas: FigureCanvasAgg) -> bytes:
-    """Encode what is on the canvas: 256 colours and little compression are quick and small."""
-    pixels = numpy.asarray(canvas.buffer_rgba())[..., :3]  # (height, width, RGB)
-    picture = Image.fromarray(numpy.ascontiguousarray(pixels))
-    picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _first_seconds(waveform: Tensor, name: str, sample_rate: int) -> Tensor:
-    """Return the beginning of a mono clip as float32 (1, time), or raise a sentence."""
-    if not isinstance(waveform, Tensor) or not waveform.is_floating_point():
-        got = waveform.dtype if isinstance(waveform, Tensor) else type(waveform).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {got}; use load_audio.")
-    if waveform.dim() != 2 or waveform.shape[0] != 1 or waveform.shape[1] == 0:
+    Notebook: 06
+    """
+    if not clips or not noises:
         raise ValueError(
-            f"{name} must be one mono clip of shape (1, time), got {tuple(waveform.shape)}; "
-            "fold it down with to_mono, or pick one clip of the batch."
+            f"clips and noises must hold one entry each at least, got {len(clips)} and "
+            f"{len(noises)}; take some from corpus.select."
         )
-    if not bool(torch.isfinite(waveform).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
-    return waveform[:, : round(_SECONDS * sample_rate)].detach().to("cpu", torch.float32)
+    config = denoiser.config
+    rate = config.sample_rate
+    voices = {name: first_seconds(clip, name, rate) for name, clip in clips.items()}
+    longest = max(clip.shape[-1] for clip in voices.values())
+    sounds = {
+        name: fit_noise(first_seconds(clip, name, rate), longest, generator=_always_the_same())
+        for name, clip in noises.items()
+    }
+    figure, panels = make_figure(1, 3, height=3.0)
+    pictures = {}
+    for axes, title in zip(panels, ("before", "after", "removed"), strict=True):
+        pictures[title] = empty_picture(axes, config, longest / rate, SPECTROGRAM_MAP, VMIN, VMAX)
+        axes.set_title(title, fontsize=12)
+    for axes in panels[1:]:
+        axes.set(ylabel="", yticklabels=[])
+
+    def update(clip: str, noise: str, snr_db: float) -> View:
+        clean = voices[clip]
+        noisy = mix_at_snr(clean, sounds[noise][:, : clean.shape[-1]], float(snr_db))
+        with torch.inference_mode():
+            estimate = denoiser(noisy)
+        shown = {"before": noisy, "after": estimate, "removed": noisy - estimate}
+        for name, picture in pictures.items():
+            set_spectrogram(picture, shown[name], config)
+            picture.axes.set_xlim(0, longest / rate)
+        scores = [float(si_sdr(estimate=x, reference=clean)) for x in (noisy, estimate)]
+        row = compare_audio(
+            {"noisy": noisy, "estimate": estimate, "clean": clean},
+            rate,
+            removed=("noisy", "estimate"),
+            seconds=None,
+        )
+        facts = (
+            f"SI-SDR <b>{scores[0]:.1f} dB</b> before, <b>{scores[1]:.1f} dB</b> after: "
+            f"{scores[1] - scores[0]:+.1f} dB"
+        )
+        return View(facts, row.data)
+
+    controls = {
+        "clip": ipywidgets.Dropdown(options=list(voices), description="voice"),
+        "noise": ipywidgets.Dropdown(options=list(sounds), description="noise"),
+        "snr_db": ipywidgets.FloatSlider(
+            value=5.0, min=-10.0, max=30.0, step=1.0, description="SNR (dB)", **_CALM
+        ),
+    }
+    return Explorer(controls, figure, list(pictures.values()), update)
+
+
+def _check_pair(noisy: Tensor, clean: Tensor) -> None:
+    """Refuse two clips that are no pair."""
+    if noisy.shape != clean.shape:
+        raise ValueError(
+            f"clean must have the shape {tuple(noisy.shape)} of noisy, got {tuple(clean.shape)}; "
+            "use the two members of one pair."
+        )
+
+
+def _mask_of(denoiser: Denoiser, noisy: Tensor, config: STFTConfig) -> Tensor:
+    """Ask a denoiser for its mask, at the level that it works at."""
+    if denoiser.config != config:
+        raise ValueError(
+            f"config must be the denoiser's own, got {config}; hand over denoiser.config."
+        )
+    rms = noisy.square().mean().sqrt().clamp(min=1e-10)
+    with torch.inference_mode():
+        return denoiser.estimate_mask(magnitude(stft(noisy * (WORKING_LEVEL / rms), config)))
+
+
+def _always_the_same() -> torch.Generator:
+    """The same piece of a noise every time, so that only what the learner moved has changed."""
+    return torch.Generator().manual_seed(0)

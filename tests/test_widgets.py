@@ -16,7 +16,15 @@ from course_utils.losses import waveform_mse
 from course_utils.mixing import mix_at_snr
 from course_utils.models import Denoiser, MaskNet
 from course_utils.training import TrainConfig, fit
-from course_utils.widgets import TrainingMonitor, mask_explorer, snr_explorer, stft_explorer
+from course_utils.widgets import (
+    TrainingMonitor,
+    alignment_explorer,
+    denoise_explorer,
+    mask_explorer,
+    sampling_explorer,
+    snr_explorer,
+    stft_explorer,
+)
 
 RATE = 16_000
 
@@ -34,7 +42,19 @@ def make(name):
         return snr_explorer(clean, noise, RATE)
     if name == "stft":
         return stft_explorer(clean + noise, RATE)
+    if name == "alignment":
+        return alignment_explorer(mix_at_snr(clean, noise, 5.0), clean + 0.3 * noise, RATE)
+    if name == "sampling":
+        return sampling_explorer(clean + noise, RATE)
+    if name == "denoise":
+        voices = {"first": clean, "second": clean.flip(-1)}
+        return denoise_explorer(voices, {"hiss": noise, "hum": clean}, network())
     return mask_explorer(mix_at_snr(clean, noise, 0.0), clean, STFTConfig())
+
+
+def network():
+    torch.manual_seed(0)
+    return Denoiser(MaskNet()).eval()
 
 
 def picture(explorer):
@@ -54,7 +74,15 @@ MOVES = [
     ("stft", "window", "rectangular"),
     ("mask", "strength", 0.0),
     ("mask", "floor_db", -12.0),
+    ("mask", "kind", "threshold"),
+    ("alignment", "slip", -90),
+    ("sampling", "keep_every", 2),
+    ("sampling", "low_pass", True),
+    ("denoise", "clip", "second"),
+    ("denoise", "noise", "hum"),
+    ("denoise", "snr_db", -10.0),
 ]
+NAMES = sorted({name for name, *_ in MOVES})
 
 
 @pytest.mark.parametrize(("name", "control", "value"), MOVES)
@@ -72,7 +100,7 @@ def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
     assert (explorer.image.value, explorer.facts.value, explorer.player.value) == before
 
 
-@pytest.mark.parametrize("name", ["snr", "stft", "mask"])
+@pytest.mark.parametrize("name", NAMES)
 def test_picture_is_a_png_with_axes_and_data(name):
     explorer = make(name)
     pixels = picture(explorer)
@@ -84,16 +112,95 @@ def test_picture_is_a_png_with_axes_and_data(name):
     ] * 2
 
 
-@pytest.mark.parametrize("name", ["snr", "stft", "mask"])
+@pytest.mark.parametrize("name", NAMES)
 def test_sliders_wait_until_they_are_let_go(name):
     for control in make(name).controls.values():
         assert getattr(control, "continuous_update", False) is False
 
 
-@pytest.mark.parametrize("name", ["snr", "mask"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "stft"])
 def test_players_never_start_by_themselves(name):
     page = make(name).player.value
     assert "<audio controls" in page and "autoplay" not in page and "loop" not in page
+
+
+@pytest.mark.parametrize("slip", [-320, -1, 0, 7, 320])
+def test_alignment_finds_the_slip_that_was_set(slip):
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = 0.1 * torch.randn(2, 1, RATE, generator=generator)
+    explorer = alignment_explorer(mix_at_snr(clean, noise, 0.0), clean, RATE)
+    explorer.controls["slip"].value = slip
+    assert f"the peak is at <b>{slip}</b>" in explorer.facts.value
+    score = float(re.search(r"SI-SDR <b>(\S+) dB", explorer.facts.value)[1])
+    if slip == 0:
+        assert score == 100
+    else:  # white noise shifted against itself is as good as strange: energy ratio of about 0
+        assert score < -10
+
+
+@pytest.mark.parametrize(("low_pass", "heard_at_hz"), [(False, 1000), (True, None)])
+def test_sampling_folds_a_tone_unless_it_is_filtered(low_pass, heard_at_hz):
+    times = torch.arange(RATE) / RATE
+    tone = 0.5 * torch.sin(2 * math.pi * 7000 * times)[None]
+    explorer = sampling_explorer(tone, RATE)
+    explorer.controls["keep_every"].value = 2  # 8000 a second: 7000 Hz folds to 1000
+    explorer.controls["low_pass"].value = low_pass
+    assert "Nyquist frequency <b>4,000 Hz</b>" in explorer.facts.value
+    [heard] = sounds(explorer)
+    spectrum = np.abs(np.fft.rfft(heard)) / (RATE / 2)
+    if heard_at_hz is None:
+        assert spectrum.max() < 0.01
+    else:
+        assert spectrum.argmax() == heard_at_hz and spectrum.max() > 0.4
+
+
+def test_sampling_that_keeps_everything_changes_nothing():
+    clean, noise = clips()
+    explorer = sampling_explorer(clean + noise, RATE)
+    explorer.controls["keep_every"].value = 1
+    [heard] = sounds(explorer)
+    np.testing.assert_allclose(heard, (clean + noise)[0].numpy(), atol=2 / 32768)
+
+
+def test_the_three_players_of_the_denoiser_add_up():
+    explorer = make("denoise")
+    noisy, estimate, _clean, removed = sounds(explorer)
+    np.testing.assert_allclose(noisy - estimate, removed, atol=4 / 32768)
+    clean, noise = clips()
+    expected = network()(mix_at_snr(clean, noise, 5.0)).detach()[0].numpy()
+    gain = np.abs(estimate).max() / np.abs(expected).max()
+    np.testing.assert_allclose(estimate, gain * expected, atol=4 / 32768)
+
+
+def test_the_mask_of_a_model_joins_the_menu():
+    clean, noise = clips()
+    noisy, denoiser = mix_at_snr(clean, noise, 0.0), network()
+    explorer = mask_explorer(noisy, clean, denoiser.config, denoiser=denoiser)
+    assert explorer.controls["kind"].options == ("ideal ratio", "threshold", "model")
+    explorer.controls["kind"].value = "model"
+    heard = sounds(explorer)[1]
+    with torch.inference_mode():
+        expected = denoiser(noisy)[0].numpy()
+    gain = np.abs(heard).max() / np.abs(expected).max()
+    np.testing.assert_allclose(heard, gain * expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean must have the shape"),
+        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "at least 0.1 s, got 999"),
+        (lambda c, n: denoise_explorer({}, {"hiss": n}, network()), "got 0 and 1"),
+        (lambda c, n: denoise_explorer({"a": 0 * c}, {"hiss": n}, network()), "silent"),
+        (
+            lambda c, n: mask_explorer(c, n, STFTConfig(n_fft=1024), denoiser=network()),
+            "config must be the denoiser's own",
+        ),
+    ],
+)
+def test_the_newer_explorers_refuse_in_a_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*clips())
 
 
 @pytest.mark.parametrize("snr_db", [-10.0, 0.0, 30.0])
@@ -110,7 +217,7 @@ def test_snr_is_measured_and_heard(snr_db):
 
 def test_text_names_the_controls_and_not_the_picture():
     explorer = make("mask")
-    assert repr(explorer) == "Explorer(strength=1.0, floor_db=-60.0)"
+    assert repr(explorer) == "Explorer(kind='ideal ratio', strength=1.0, floor_db=-60.0)"
     bundle = explorer._repr_mimebundle_()
     assert bundle["text/plain"].endswith("run this cell, and the sliders appear here.")
     assert "application/vnd.jupyter.widget-view+json" in bundle

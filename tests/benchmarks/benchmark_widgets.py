@@ -12,7 +12,16 @@ import torch
 
 from course_utils.features import STFTConfig
 from course_utils.mixing import mix_at_snr
-from course_utils.widgets import Explorer, mask_explorer, snr_explorer, stft_explorer
+from course_utils.models import Denoiser, MaskNet
+from course_utils.widgets import (
+    Explorer,
+    alignment_explorer,
+    denoise_explorer,
+    mask_explorer,
+    sampling_explorer,
+    snr_explorer,
+    stft_explorer,
+)
 
 SAMPLE_RATE = 16_000
 REPEATS = 3
@@ -25,17 +34,21 @@ def main() -> None:
     tone = torch.sin(2 * torch.pi * 180 * times) + 0.5 * torch.sin(2 * torch.pi * 720 * times)
     clean = (0.1 * tone * torch.sin(2 * torch.pi * times).clamp(min=0))[None]
     noise = 0.1 * torch.randn(clean.shape, generator=generator)
+    denoiser = Denoiser(MaskNet()).eval()
     explorers = {
         "snr_explorer": snr_explorer(clean, noise, SAMPLE_RATE),
+        "alignment_explorer": alignment_explorer(clean + noise, clean, SAMPLE_RATE),
+        "sampling_explorer": sampling_explorer(clean + noise, SAMPLE_RATE),
         "stft_explorer": stft_explorer(clean + noise, SAMPLE_RATE),
         "mask_explorer": mask_explorer(mix_at_snr(clean, noise, 0.0), clean, STFTConfig()),
+        "denoise_explorer": denoise_explorer({"tone": clean}, {"hiss": noise}, denoiser),
     }
-    print(f"{'explorer':<15}{'control':<12}{'moves':>6}{'median ms':>11}{'slowest ms':>12}")
+    print(f"{'explorer':<20}{'control':<12}{'moves':>6}{'median ms':>11}{'slowest ms':>12}")
     for name, explorer in explorers.items():
         for control_name, control in explorer.controls.items():
             taken = move_through(explorer, control)
             median, slowest = statistics.median(taken), max(taken)
-            print(f"{name:<15}{control_name:<12}{len(taken):>6}{median:>11.0f}{slowest:>12.0f}")
+            print(f"{name:<20}{control_name:<12}{len(taken):>6}{median:>11.0f}{slowest:>12.0f}")
 
 
 def move_through(explorer: Explorer, control) -> list[float]:
@@ -43,9 +56,12 @@ def move_through(explorer: Explorer, control) -> list[float]:
     start = control.value
     if hasattr(control, "options"):
         values = list(control.options)
+    elif isinstance(start, bool):
+        values = [not start, start]
     else:
         num_steps = round((control.max - control.min) / control.step)
-        values = [control.min + step * control.step for step in range(num_steps + 1)]
+        every = max(1, num_steps // 40)
+        values = [control.min + step * control.step for step in range(0, num_steps + 1, every)]
     taken = []
     for value in values * REPEATS:
         before = time.perf_counter()

@@ -1,0 +1,262 @@
+"""The frame of every explorer: controls, a picture that is kept, facts and a player.
+
+An explorer keeps one figure for its whole life. Axes and lettering are drawn once; a move
+exchanges the data and paints only the parts that changed over them, which takes a fifth of the
+time of a new figure. The picture reaches the page as PNG bytes in an Image
+widget and not through an Output widget, so that an error in a handler is seen and not swallowed.
+A setting that cannot work leaves the last picture in place and shows a sentence.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import ipywidgets
+import numpy
+import torch
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from PIL import Image
+from torch import Tensor
+
+from course_utils.features import STFTConfig, decibels, magnitude, stft
+from course_utils.plotting import COLORS, DPI, extent, full_scale_reference, label_axes
+
+_SECONDS = 3.0
+_MAX_ROWS, _MAX_COLUMNS = 400, 900  # more cells than the picture has dots cost time, not detail
+
+
+class View(NamedTuple):
+    """What one change of a slider leads to: a line of facts, and a player or nothing."""
+
+    facts: str
+    player: str = ""
+
+
+class Explorer(ipywidgets.VBox):
+    """A box of controls, a picture, a line of facts and a player that follow each other.
+
+    Args:
+        controls: Name to ipywidgets control; the names are the arguments of ``update``.
+        figure: The figure to keep, with its axes as they will stay.
+        moving: The artists in it whose data ``update`` exchanges, from back to front.
+        update: Called with the values of all controls. Returns a `View`, or raises ValueError
+            or TypeError with a sentence before it changes anything.
+
+    Raises:
+        ValueError: If the first call of ``update`` fails: then the material itself is at fault.
+
+    Notebook: 01, 02, 03, 04, 06
+    """
+
+    def __init__(
+        self,
+        controls: dict[str, ipywidgets.Widget],
+        figure: Figure,
+        moving: list[Artist],
+        update: Callable[..., View],
+    ) -> None:
+        """Draw the first picture and listen to the controls."""
+        self.controls = controls
+        size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
+        self.image = ipywidgets.Image(format="png", layout=size)
+        self.message = ipywidgets.HTML()
+        self.facts = ipywidgets.HTML()
+        self.player = ipywidgets.HTML()
+        self._canvas, self._moving, self._update = figure.canvas, moving, update
+        for artist in moving:
+            artist.set_animated(True)  # left out of the drawing that is kept
+        figure.canvas.draw()
+        self._background = figure.canvas.copy_from_bbox(figure.bbox)
+        self._show(self._call())
+        for control in controls.values():
+            control.observe(self._on_change, names="value")
+        row = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
+        super().__init__([row, self.message, self.image, self.facts, self.player])
+
+    def __repr__(self) -> str:
+        """Name the controls and their values; the inherited text would spell out the picture."""
+        values = ", ".join(f"{name}={control.value!r}" for name, control in self.controls.items())
+        return f"Explorer({values})"
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        """Add what a page shows that was opened and not yet run."""
+        bundle = super()._repr_mimebundle_(**options)
+        bundle["text/plain"] = f"{self!r}: run this cell, and the sliders appear here."
+        return bundle
+
+    def _call(self) -> View:
+        """Ask for the view that belongs to the present values of the controls."""
+        return self._update(**{name: control.value for name, control in self.controls.items()})
+
+    def _on_change(self, _change: object) -> None:
+        """Follow a control, or say in a sentence why that is impossible."""
+        try:
+            view = self._call()
+        except (TypeError, ValueError) as error:
+            self.message.value = (
+                f'<div role="alert" style="border-left:4px solid {COLORS["noisy"]};'
+                f'padding:0.3em 0.8em">This combination cannot work, so the picture stays as it '
+                f"was: {html.escape(str(error))}</div>"
+            )
+            return
+        self._show(view)
+        self.message.value = ""
+
+    def _show(self, view: View) -> None:
+        """Send picture, facts and player to the page, each only if it changed."""
+        self._canvas.restore_region(self._background)
+        for artist in self._moving:
+            artist.axes.draw_artist(artist)
+        self.image.value = as_png(self._canvas)
+        self.facts.value = f'<div style="line-height:1.5">{view.facts}</div>'
+        self.player.value = view.player
+
+
+def make_figure(num_rows: int, num_columns: int, *, height: float) -> tuple[Figure, Axes]:
+    """Make a figure outside pyplot, so that no cell displays it a second time.
+
+    Args:
+        num_rows: Rows of panels.
+        num_columns: Columns of panels.
+        height: In inches; the width is 9.
+
+    Returns:
+        The figure and its Axes, one or an array of them.
+    """
+    figure = Figure(figsize=(9, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(num_rows, num_columns)
+
+
+def empty_picture(
+    axes: Axes, config: STFTConfig, duration: float, color_map: str, vmin: float, vmax: float
+) -> AxesImage:
+    """Prepare a time-frequency picture whose data come later.
+
+    Args:
+        axes: Where to draw it.
+        config: The settings of the transform.
+        duration: In seconds.
+        color_map: Name of a colour map.
+        vmin: The value that gets the darkest colour.
+        vmax: The value that gets the brightest.
+
+    Returns:
+        The image artist.
+    """
+    label_axes(axes, "", "Time (s)", "Frequency (kHz)")
+    image = axes.imshow(
+        torch.zeros(2, 2).numpy(),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=color_map,
+        vmin=vmin,
+        vmax=vmax,
+    )
+    image.set_extent((0, duration, 0, config.sample_rate / 2000))
+    axes.set_autoscale_on(False)
+    return image
+
+
+def levels_db(spectrogram: Tensor, config: STFTConfig) -> Tensor:
+    """Compute levels in dB below a sine at full scale.
+
+    Args:
+        spectrogram: Complex, shape ``(..., freq, frame)``.
+        config: The settings it was made with.
+
+    Returns:
+        Levels, same shape.
+    """
+    return decibels(magnitude(spectrogram), top_db=120, reference=full_scale_reference(config))
+
+
+def set_spectrogram(picture: AxesImage, waveform: Tensor, config: STFTConfig) -> tuple[int, int]:
+    """Put the spectrogram of a mono waveform into a picture.
+
+    Args:
+        picture: From `empty_picture`.
+        waveform: Shape ``(1, time)``.
+        config: The settings of the transform.
+
+    Returns:
+        The shape of the spectrogram, (freq, frame).
+    """
+    spectrogram = stft(waveform[0], config)
+    set_picture(picture, levels_db(spectrogram, config), config)
+    return tuple(spectrogram.shape)
+
+
+def set_picture(picture: AxesImage, values: Tensor, config: STFTConfig) -> None:
+    """Put values into a picture, with no more cells than it has dots.
+
+    Args:
+        picture: From `empty_picture`.
+        values: Shape ``(freq, frame)``.
+        config: The settings of the transform, which place them in time and frequency.
+    """
+    num_freqs, num_frames = values.shape
+    step = (math.ceil(num_freqs / _MAX_ROWS), math.ceil(num_frames / _MAX_COLUMNS))
+    if max(step) > 1:  # the largest value of each group stays, so thin lines do not vanish
+        values = torch.nn.functional.max_pool2d(values[None], step, ceil_mode=True)[0]
+    left, _, bottom, _ = extent(config, num_frames)
+    right = left + values.shape[1] * step[1] * config.hop_length / config.sample_rate
+    top = bottom + values.shape[0] * step[0] * config.hz_per_bin / 1000
+    limits = picture.axes.get_xlim(), picture.axes.get_ylim()
+    picture.set_data(values.detach().cpu().numpy())
+    picture.set_extent((left, right, bottom, top))
+    picture.axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def as_png(canvas: FigureCanvasAgg) -> bytes:
+    """Encode what is on a canvas: 256 colours and little compression are quick and small.
+
+    Args:
+        canvas: The canvas of a drawn figure.
+
+    Returns:
+        The bytes of a PNG file.
+    """
+    pixels = numpy.asarray(canvas.buffer_rgba())[..., :3]  # (height, width, RGB)
+    picture = Image.fromarray(numpy.ascontiguousarray(pixels))
+    picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def first_seconds(waveform: Tensor, name: str, sample_rate: int) -> Tensor:
+    """Take the beginning of a mono clip.
+
+    Args:
+        waveform: Samples, shape ``(1, time)``.
+        name: What a complaint calls it.
+        sample_rate: Samples per second, in Hz.
+
+    Returns:
+        At most three seconds, float32, on the CPU.
+
+    Raises:
+        TypeError: If ``waveform`` is no floating-point tensor.
+        ValueError: If ``waveform`` is empty, not mono or not finite.
+    """
+    if not isinstance(waveform, Tensor) or not waveform.is_floating_point():
+        got = waveform.dtype if isinstance(waveform, Tensor) else type(waveform).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {got}; use load_audio.")
+    if waveform.dim() != 2 or waveform.shape[0] != 1 or waveform.shape[1] == 0:
+        raise ValueError(
+            f"{name} must be one mono clip of shape (1, time), got {tuple(waveform.shape)}; "
+            "fold it down with to_mono, or pick one clip of the batch."
+        )
+    if not bool(torch.isfinite(waveform).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
+    return waveform[:, : round(_SECONDS * sample_rate)].detach().to("cpu", torch.float32)
