@@ -326,8 +326,30 @@ def label_axes(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     ax.tick_params(labelsize=_TICK_SIZE)
 
 
-def _light_png(figure: Figure) -> str | None:
-    """Encode a figure as PNG with 256 colours, in base64 as notebooks store it."""
+def describe(figure: Figure) -> str:
+    """Say in words what a figure shows, for those who hear the page instead of seeing it.
+
+    Args:
+        figure: Any figure; colour bars are left out.
+
+    Returns:
+        For every panel its title, its axes and its labelled curves.
+
+    Notebook: all
+    """
+    panels = []
+    for ax in figure.axes:
+        if ax.get_label() == "<colorbar>":
+            continue
+        title = ax.get_title() or "no title"
+        axes = f"{ax.get_ylabel() or 'the same'} over {ax.get_xlabel() or 'the same'}"
+        curves = ", ".join(ax.get_legend_handles_labels()[1])
+        panels.append(f"{title}: {axes}" + (f"; curves: {curves}" if curves else ""))
+    return "Figure. " + ". ".join(panels) + "."
+
+
+def _light_png(figure: Figure) -> tuple[str, dict] | None:
+    """Encode a figure as PNG with 256 colours, in base64 as notebooks store it, and describe it."""
     plain = print_figure(figure, fmt="png")
     if plain is None:  # nothing was drawn
         return None
@@ -335,7 +357,7 @@ def _light_png(figure: Figure) -> str | None:
     light = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     light.save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return base64.b64encode(buffer.getvalue()).decode("ascii"), {"alt": describe(figure)}
 
 
 def _image(ax, picture, config, color_map, vmin, vmax, bar_label) -> None:

@@ -19,6 +19,7 @@ from course_utils.plotting import (
     COLORS,
     VMAX,
     VMIN,
+    describe,
     extent,
     full_scale_reference,
     outline,
@@ -241,6 +242,20 @@ def test_course_style_sets_size_and_sharpness(own_style):
     assert plt.get_fignums() == [figure.number], "the figure that woke the backend is gone"
 
 
+def test_describe_tells_every_panel_its_axes_and_its_curves(own_style):
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([0, 1], label="noisy")
+    left.plot([1, 0], label="_helper line")
+    left.legend()
+    left.set(title="one moment", xlabel="Time (ms)", ylabel="Amplitude")
+    right.set(title="its level")
+    figure.colorbar(plt.cm.ScalarMappable(), ax=right)
+    assert describe(figure) == (
+        "Figure. one moment: Amplitude over Time (ms); curves: noisy. "
+        "its level: the same over the same."
+    )
+
+
 def test_course_style_makes_light_pictures_that_look_the_same(own_style):
     shell = InteractiveShell.instance()
     try:
@@ -249,7 +264,9 @@ def test_course_style_makes_light_pictures_that_look_the_same(own_style):
         clip = 0.1 * torch.randn(1, 2 * RATE, generator=generator)
         figure = plot_spectrogram(stft(clip, CONFIG), CONFIG).figure
         show = shell.display_formatter.formatters["image/png"].lookup_by_type(Figure)
-        light = base64.b64decode(show(figure))
+        encoded, metadata = show(figure)
+        light = base64.b64decode(encoded)
+        assert metadata == {"alt": describe(figure)}
         plain = print_figure(figure, fmt="png")
         assert len(light) < 0.5 * len(plain)
         pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in (light, plain)]
