@@ -271,10 +271,11 @@ def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explor
             f"<b>{found}</b> &middot; a perfect output scores SI-SDR <b>{float(score):.1f} dB</b> "
             f"(100 is the most we count), MSE x 1000 <b>{1000 * error:.2f}</b>"
         )
-        return View(facts, compare_audio({"clean": target}, sample_rate, seconds=None).data)
+        row = compare_audio({"the target": target}, sample_rate, seconds=None)
+        return View(facts, row.data)
 
     slider = ipywidgets.IntSlider(
-        value=16, min=-_MAX_SLIP, max=_MAX_SLIP, description="slip", **_CALM
+        value=16, min=-_MAX_SLIP, max=_MAX_SLIP, description="slip (samples)", **_CALM
     )
     return Explorer({"slip": slider}, figure, [*lines.values(), legend, curve, peak], update)
 
@@ -322,7 +323,8 @@ def sampling_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
             if low_pass
             else "what lay above the line has <b>folded down</b> below it"
         )
-        return View(facts, compare_audio({"clean": heard}, sample_rate, seconds=None).data)
+        row = compare_audio({"what is left": heard}, sample_rate, seconds=None)
+        return View(facts, row.data)
 
     controls = {
         "keep_every": ipywidgets.IntSlider(

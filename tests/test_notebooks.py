@@ -117,6 +117,15 @@ def test_it_is_neither_thin_nor_endless(lesson):
 
 
 @every_lesson
+def test_nbval_compares_the_numbers_of_five_cells_and_more(lesson):
+    def compared(cell: NotebookNode) -> bool:
+        marked = "nbval-check-output" in cell.metadata.get("tags", [])
+        return (marked or "# NBVAL_CHECK_OUTPUT" in cell.source) and bool(cell.outputs)
+
+    assert sum(map(compared, cells(lesson, "code"))) >= 5
+
+
+@every_lesson
 def test_listening_comes_before_any_formula(lesson):
     for cell in read(lesson).cells:
         if cell.cell_type == "markdown":

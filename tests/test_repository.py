@@ -19,10 +19,10 @@ MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
     *("corpus", "download", "public_sets", "datasets"),
     *("features", "models", "export", "baselines", "losses", "training", "metrics"),
-    *("plotting", "listening", "widgets", "exercises"),
+    *("plotting", "listening", "explorer", "widgets", "glossary", "exercises"),
     *("denoise", "evaluate", "train", "check_environment"),
 ]
-MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
+MAY_SHOW = {"plotting", "listening", "explorer", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "PIL"}
 TOP_LEVEL = {
     *("README.md", "LICENSE", "Makefile", "requirements.txt", "pyproject.toml", ".gitignore"),
