@@ -93,13 +93,13 @@ def mains_hum(
     phase = 2 * math.pi * _uniform(highest, generator)
     amplitude = (0.5 + _uniform(highest, generator)) / order
     time = torch.arange(num_samples, dtype=torch.float64, device=order.device) / sample_rate
-    # The k-th tone is the k-th power of the first one: a product is quicker than a cosine.
+    # The k-th tone is the k-th power of the first one, so the sum is a polynomial in it: Horner's
+    # rule needs one product a tone, and a product is quicker than a cosine.
     first = torch.polar(torch.ones_like(time), 2 * math.pi * frequency * time)  # (time,)
-    tone, hum = torch.ones_like(first), torch.zeros_like(time)
-    for a_k, phase_k in zip(amplitude.tolist(), phase.tolist(), strict=True):
-        tone = tone * first
-        hum += a_k * (math.cos(phase_k) * tone.real - math.sin(phase_k) * tone.imag)
-    return _at_level(hum)
+    total = torch.zeros_like(first)
+    for weight in torch.polar(amplitude, phase).flip(0).tolist():
+        total.add_(weight).mul_(first)
+    return _at_level(total.real)
 
 
 def fan_noise(

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from course_utils.audio import SAMPLE_RATE
 from course_utils.corpus import DATA_DIR, select
-from course_utils.datasets import Augmentation, MixtureDataset
+from course_utils.datasets import Augmentation, MixtureDataset, Remixed
 from course_utils.evaluate import make_test_pairs, score_pairs
 from course_utils.losses import denoising_loss
 from course_utils.metrics import summarize
@@ -36,7 +36,7 @@ from course_utils.training import (
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE
 BATCH_SIZE = 8
-STEPS_PER_EPOCH = 100
+BATCHES_PER_EPOCH = 100
 # A little below what the test asks for: a network is poor at the edges of what it has met.
 TRAIN_SNR_DB = (-8.0, 20.0)
 VALIDATION_CLIPS = 40
@@ -46,7 +46,7 @@ SCORES = ("pesq", "estoi", "si_sdr")
 def make_datasets(
     data_dir: str | os.PathLike = DATA_DIR,
     *,
-    size: int = BATCH_SIZE * STEPS_PER_EPOCH,
+    size: int = BATCH_SIZE * BATCHES_PER_EPOCH,
     segment_length: int = SEGMENT_LENGTH,
     augmentation: Augmentation | None = None,
     seed: int = 0,
@@ -123,12 +123,12 @@ def train(
     share_cores(num_workers=1)
     train_set, validation_set = make_datasets(
         data_dir,
-        size=BATCH_SIZE * STEPS_PER_EPOCH,
+        size=BATCH_SIZE * BATCHES_PER_EPOCH,
         segment_length=SEGMENT_LENGTH,
         augmentation=Augmentation(),
         seed=seed,
     )
-    train_loader = DataLoader(train_set, BATCH_SIZE, num_workers=1)
+    train_loader = Remixed(DataLoader(train_set, BATCH_SIZE, num_workers=1))
     validation_loader = DataLoader(validation_set, BATCH_SIZE)
     # This order of the weights in memory makes the convolutions a tenth quicker.
     model = Denoiser(MaskNet()).to(memory_format=torch.channels_last)
@@ -139,12 +139,14 @@ def train(
         model, train_loader, validation_loader, denoising_loss, config,
         checkpoint_path=output, resume=resume, on_epoch=_print_epoch,
     )  # fmt: skip
-    hours = len(history) * len(train_set) * SEGMENT_LENGTH / SAMPLE_RATE / 3600
+    steps = len(history) * len(train_loader)
+    hours = steps * BATCH_SIZE * SEGMENT_LENGTH / SAMPLE_RATE / 3600
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
         "data": _describe(data_dir),
         "parameters": count_parameters(model),
-        "hours_of_mixtures": round(hours, 1),
+        "steps": steps,
+        "hours_of_mixtures": round(hours, 1),  # half of them with the noises exchanged
         "minutes": round(history[-1]["seconds"] / 60, 1),
         "best_validation_loss": min(row["validation_loss"] for row in history),
         "config": asdict(config),

@@ -43,7 +43,7 @@ def corpus(tmp_path):
 def quick(monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_LENGTH", 8000)
     monkeypatch.setattr(train, "BATCH_SIZE", 2)
-    monkeypatch.setattr(train, "STEPS_PER_EPOCH", 2)
+    monkeypatch.setattr(train, "BATCHES_PER_EPOCH", 2)
     some = train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
     monkeypatch.setattr(train, "make_test_pairs", lambda **_: some)
 
