@@ -202,7 +202,8 @@ def fit(
     with ``.last`` before the suffix, everything that a stopped run needs to go on.
 
     Args:
-        model: The denoiser to train; it ends with its best weights, in eval mode.
+        model: The denoiser to train; it ends with its best weights, in eval mode, also when the
+            run is stopped.
         train_loader: Training pairs; its dataset's ``set_epoch`` is called if there is one.
         validation_loader: Validation pairs, the same in every epoch.
         loss_fn: Called as ``loss_fn(estimate=..., reference=...)``.
@@ -217,6 +218,7 @@ def fit(
 
     Raises:
         ValueError: If a loader is empty or a loss not finite.
+        KeyboardInterrupt: If the run is stopped; its sentence says what was kept and how to go on.
 
     Notebook: 05
     """
@@ -244,45 +246,51 @@ def fit(
     done = len(history) * len(train_loader)
     progress = _progress(done, total_steps, time.perf_counter() - start, config)
     _set_learning_rate(optimizer, config.learning_rate, done, progress)
-    while len(history) < config.epochs and not _out_of_time(history, config):
-        epoch = len(history)
-        if hasattr(train_loader.dataset, "set_epoch"):
-            train_loader.dataset.set_epoch(epoch)
-        train_loss = train_one_epoch(
-            model, train_loader, optimizer, loss_fn,
-            max_gradient_norm=config.max_gradient_norm, on_step=after_step,
-        )  # fmt: skip
-        validation_loss = evaluate_loss(model, validation_loader, loss_fn)
-        is_best = all(validation_loss < row["validation_loss"] for row in history)
-        history.append(
-            {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "validation_loss": validation_loss,
-                "lr": optimizer.param_groups[0]["lr"],
-                "seconds": time.perf_counter() - start,
-            }
-        )
-        if is_best:
-            best = {name: value.clone() for name, value in model.state_dict().items()}
-        if checkpoint_path is not None:
+    try:
+        while len(history) < config.epochs and not _out_of_time(history, config):
+            epoch = len(history)
+            if hasattr(train_loader.dataset, "set_epoch"):
+                train_loader.dataset.set_epoch(epoch)
+            train_loss = train_one_epoch(
+                model, train_loader, optimizer, loss_fn,
+                max_gradient_norm=config.max_gradient_norm, on_step=after_step,
+            )  # fmt: skip
+            validation_loss = evaluate_loss(model, validation_loader, loss_fn)
+            is_best = all(validation_loss < row["validation_loss"] for row in history)
             if is_best:
-                save_checkpoint(
-                    checkpoint_path, model, metadata={"config": asdict(config), "history": history}
-                )
-            _save(
-                last_path,
+                best = {name: value.clone() for name, value in model.state_dict().items()}
+            history.append(
                 {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "history": history,
-                    "best": best,
-                },
+                    "epoch": epoch,
+                    "train_loss": train_loss,
+                    "validation_loss": validation_loss,
+                    "lr": optimizer.param_groups[0]["lr"],
+                    "seconds": time.perf_counter() - start,
+                }
             )
-        if on_epoch is not None:
-            on_epoch(history)
-    model.load_state_dict(best)
-    model.eval()
+            if checkpoint_path is not None:
+                if is_best:
+                    save_checkpoint(
+                        checkpoint_path,
+                        model,
+                        metadata={"config": asdict(config), "history": history},
+                    )
+                _save(
+                    last_path,
+                    {
+                        "model": model.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "history": history,
+                        "best": best,
+                    },
+                )
+            if on_epoch is not None:
+                on_epoch(history)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_farewell(history, checkpoint_path)) from None
+    finally:  # also after a stop or an error the model is as good as it ever was
+        model.load_state_dict(best)
+        model.eval()
     return history
 
 
@@ -361,6 +369,17 @@ def _last_path(checkpoint_path: str | os.PathLike | None) -> Path | None:
         return None
     path = Path(checkpoint_path)
     return path.with_name(f"{path.stem}.last{path.suffix}")
+
+
+def _farewell(history: list[dict], checkpoint_path: str | os.PathLike | None) -> str:
+    """Say what a stopped run leaves behind, and how to go on."""
+    if not history:
+        return "Stopped before the first epoch was over: nothing was kept; start again."
+    epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
+    kept = f"Stopped after {epochs}. The model has its best weights so far"
+    if checkpoint_path is None:
+        return f"{kept}. To be able to go on, give checkpoint_path next time."
+    return f"{kept}, as has {str(checkpoint_path)!r}; resume=True goes on from here."
 
 
 def _out_of_time(history: list[dict], config: TrainConfig) -> bool:

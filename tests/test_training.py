@@ -144,6 +144,46 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
         assert torch.allclose(value, weights[1]["model"][name], atol=1e-6), name
 
 
+def test_the_stop_button_leaves_the_best_model_and_a_sentence(tmp_path):
+    """Stopped in the middle of an epoch that made it worse: file and model are the best epoch's."""
+    seed_everything(0)
+    model, path, losses = _small(), tmp_path / "denoiser.pt", []
+
+    def stop_in_the_fourth(step, loss):
+        if step == 7:  # two steps an epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="Stopped after 3 epochs.*resume=True") as stop:
+        fit(
+            model, _loader(), _loader(1), waveform_mse, TrainConfig(epochs=8, learning_rate=0.5),
+            checkpoint_path=path, on_step=stop_in_the_fourth,
+            on_epoch=lambda rows: losses.append(rows[-1]["validation_loss"]),
+        )  # fmt: skip
+    assert str(path) in str(stop.value)
+    assert losses[-1] > min(losses), "the run must get worse, or nothing is tested"
+    assert not model.training
+    for denoiser in (model, load_checkpoint(path)):
+        loss = evaluate_loss(denoiser, _loader(1), waveform_mse)
+        assert loss == pytest.approx(min(losses), rel=1e-5)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["denoiser.last.pt", "denoiser.pt"]
+
+
+@pytest.mark.parametrize("stop_at", [0, 2])
+def test_a_stop_says_when_there_is_nothing_to_go_on_from(stop_at):
+    model = _small()
+    born = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def stop(step, loss):
+        if step == stop_at:
+            raise KeyboardInterrupt
+
+    sentence = "Stopped after 1 epoch.*give checkpoint_path" if stop_at else "nothing was kept"
+    with pytest.raises(KeyboardInterrupt, match=sentence):
+        fit(model, _loader(), _loader(1), waveform_mse, TrainConfig(epochs=8), on_step=stop)
+    same = all(torch.equal(value, born[name]) for name, value in model.state_dict().items())
+    assert same == (stop_at == 0)
+
+
 def test_the_clock_ends_a_run_and_the_learning_rate_falls():
     config = TrainConfig(epochs=10_000, learning_rate=1e-2, max_minutes=2 / 60)
     history = fit(_small(), _loader(), _loader(), waveform_mse, config)
