@@ -86,6 +86,11 @@ def only_the_last_stride(kernels, strides):
             lambda k, s: 1 + sum((n - 1) * math.prod(s[: i + 1]) for i, n in enumerate(k)),
             "widens the layers after its own",
         ),
+        (
+            lambda k, s: 1 + sum(n * math.prod(s[:i]) for i, n in enumerate(k)),
+            "its length minus one, times the step",
+        ),
+        (lambda k, s: 1 + sum((n - 1) * m for n, m in zip(k, s, strict=True)), "uses its own"),
         (gaps_for_strides, "count by hand"),
         (lambda k, s: math.prod(k), "count by hand"),
         (lambda k, s: float(right_field(k, s)), "a whole number"),
@@ -120,6 +125,11 @@ def pad_both_sides_then_cut(x, weight):
     return y[..., : x.shape[-1]]
 
 
+def pairs_swapped(x, weight):
+    half, past = weight.shape[2] // 2, weight.shape[3] - 1
+    return functional.conv2d(functional.pad(x, (half, half, past, 0)), weight)
+
+
 @pytest.mark.parametrize("answer", [right_conv, pad_both_sides_then_cut])
 def test_right_convolution_passes(answer):
     assert check_causal_conv(answer).passed
@@ -140,6 +150,7 @@ def changes_its_input(x, weight):
             "it looks ahead",
         ),
         (lambda x, w: conv(x, w, before=0, after=w.shape[3] - 1), "it looks ahead"),
+        (pairs_swapped, "the first is time"),
         (lambda x, w: conv(x, w, before=w.shape[3])[..., :-1], "the present frame must count"),
         (lambda x, w: 0 * right_conv(x, w), "the present frame must count"),
         (lambda x, w: right_conv(x, w.flip(2, 3)), "turned round"),
@@ -190,9 +201,13 @@ def test_right_cost_passes(answer):
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o, 0), "one bias"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + 1, 0), "a bias of its own"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + i, 0), "belong to the output channels"),
-        (lambda i, o, k, n: (o * (k[0] * k[1] + 1), 0), "you say"),
+        (lambda i, o, k, n: (o * (k[0] * k[1] + 1), 0), "looks at all input channels"),
+        (lambda i, o, k, n: (o * (i * k[0] + 1), 0), "as wide as kernel[1]"),
+        (lambda i, o, k, n: (o * (i * k[1] + 1), 0), "as tall as kernel[0]"),
+        (lambda i, o, k, n: (o * (i * sum(k) + 1), 0), "its two sides are multiplied"),
+        (lambda i, o, k, n: cost(i, o, k, n)[::-1], "the wrong way round"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] * n[0] * n[1], 0), "the same kernel"),
-        (lambda i, o, k, n: (cost(i, o, k, n)[0], 0), "how often is each weight used"),
+        (lambda i, o, k, n: (cost(i, o, k, n)[0], 0), "how often each number of a stencil is used"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[0] - o), "every place"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0],) * 2, "once for every place"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], 2 * cost(i, o, k, n)[1]), "counts as one"),
@@ -202,6 +217,11 @@ def test_right_cost_passes(answer):
         ),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // n[1]), "has frames"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // n[0]), "has bins"),
+        (
+            lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // o),
+            "output channel costs",
+        ),
+        (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // i), "input channel costs"),
     ],
 )
 def test_wrong_cost_is_named(answer, sentence):
@@ -209,5 +229,5 @@ def test_wrong_cost_is_named(answer, sentence):
 
 
 def test_the_layers_of_the_lesson_alone_do_not_pass():
-    known = {(1, 16): (272, 1_032_192), (16, 32): (4128, 8_257_536)}
+    known = {(1, 16): (272, 1_032_192), (16, 32): (4128, 4_096_000)}
     assert_says(check_conv_cost(lambda i, o, k, n: known.get((i, o), (0, 0))), "you say 0")

@@ -115,6 +115,8 @@ def _check_counts(answer: object, num_samples: int, n_fft: int, hop_length: int)
         return_complex=True,
     )
     case = f"for {num_samples} samples, n_fft = {n_fft} and hop_length = {hop_length}"
+    if (frames, bins) == tuple(real.shape):
+        raise NotYetError("the two are the wrong way round: bins first, frames second.")
     if bins != real.shape[0]:
         hint = {
             n_fft // 2: "one bin is missing: 0 Hz and the highest frequency both count",
@@ -166,6 +168,14 @@ def _check_swapped(answer: object, first: Tensor, second: Tensor) -> None:
         raise NotYetError(
             "a product multiplies the loudness of both and adds their angles; take only the "
             ".abs() of the first and only the .angle() of the second."
+        )
+    if torch.allclose(answer, torch.complex(first.abs(), second.angle())):
+        raise NotYetError(
+            "torch.complex takes real and imaginary part; torch.polar takes loudness and angle."
+        )
+    if torch.allclose(answer, torch.complex(first.real, second.imag)):
+        raise NotYetError(
+            "real and imaginary part each hold some of both; loudness is .abs(), phase .angle()."
         )
     if phase_right:
         raise NotYetError("the phase is right, the loudness is not that of the first spectrogram.")
@@ -220,7 +230,17 @@ def _check_levels(answer: object, magnitude: Tensor, reference: float, floor_db:
         "the sign is turned round: softer than the reference is negative": -_levels(
             20, ratio, -1000.0
         ),
+        "your 0 dB is always 128; divide by the reference that is handed in": _levels(
+            20, magnitude / 128, floor_db
+        ),
         "everything above the reference was cut off; only the floor is a limit": right.clamp(max=0),
+        "everything below the reference was cut off; the floor is floor_db, and lies below 0": (
+            right.clamp(min=0)
+        ),
+        "clamp(max=...) sets a ceiling; a floor is clamp(min=...)": _levels(
+            20, ratio, -1000.0
+        ).clamp(max=floor_db),
+        "floor_db is a negative number already; leave its sign alone": right.clamp(min=-floor_db),
         "those are magnitudes, and not yet decibels": magnitude,
     }
     for hint, levels in wrong.items():

@@ -90,7 +90,8 @@ def check_conv_cost(
     Notebook: 04
     """
     draw = random.Random(4)
-    cases = [(16, 32, (4, 2), (32, 63)), (1, 16, (8, 2), (64, 63))]
+    # No size of the first layer appears twice, so a missing factor can be named.
+    cases = [(16, 32, (4, 2), (20, 50)), (1, 16, (8, 2), (64, 63))]
     for _ in range(8):
         channels = draw.randint(1, 24), draw.randint(2, 24)
         kernel = draw.randint(2, 7), draw.randint(2, 5)
@@ -126,9 +127,15 @@ def _field_mistakes(kernels: Sequence[int], strides: Sequence[int]) -> dict[str,
         "a kernel adds one place less than it is long, because one place was counted already": (
             sum(kernels)
         ),
+        "a kernel adds its length minus one, times the step": (
+            1 + sum(k * step for k, step in zip(kernels, steps, strict=False))
+        ),
         "start counting at 1, the place itself": _field(kernels, strides) - 1,
         "a stride widens the layers after its own, not its own": (
             1 + sum((k - 1) * step for k, step in pairs)
+        ),
+        "a layer is widened by the strides before it, all multiplied; yours uses its own": (
+            1 + sum((k - 1) * s for k, s in zip(kernels, strides, strict=True))
         ),
         "walk from the first layer to the last; yours goes the other way": (
             _field(kernels[::-1], strides[::-1])
@@ -180,7 +187,11 @@ def _check_causal(answer: object, moved: object, x: Tensor, weight: Tensor) -> N
         raise NotYetError("the answer holds NaN or infinity; pad with zeros.")
     change = (moved - answer).abs().amax(dim=(0, 1, 2))  # (frame,)
     first = int((change > 1e-4).float().argmax()) if bool((change > 1e-4).any()) else len(change)
+    tall, wide = weight.shape[2:]
     if first < 7:
+        swapped = functional.pad(x, (tall // 2, tall // 2, wide - 1, 0))
+        if torch.allclose(answer, functional.conv2d(swapped, weight), rtol=1e-3, atol=1e-3):
+            raise NotYetError("the pairs of F.pad are swapped: the first is time, the last one.")
         raise NotYetError(
             f"with {size}, a change from frame 7 on already moved frame {first} of the answer: it "
             "looks ahead; put all of the padding of time before the first frame."
@@ -190,7 +201,6 @@ def _check_causal(answer: object, moved: object, x: Tensor, weight: Tensor) -> N
             f"with {size}, a change from frame 7 on first shows in frame {first} of the answer: "
             "the present frame must count too; pad kernel_frame - 1 frames and no more."
         )
-    tall, wide = weight.shape[2:]
     padding = (wide - 1, 0, tall // 2, tall // 2)
     right = functional.conv2d(functional.pad(x, padding), weight)
     if torch.allclose(answer, right, rtol=1e-3, atol=1e-3):
@@ -218,6 +228,8 @@ def _check_cost(
         f"for {in_channels} to {out_channels} channels, kernel {kernel} and output {output_size}"
     )
     parameters, multiply_adds = answer
+    if (multiply_adds, parameters) == (weights + out_channels, weights * places):
+        raise NotYetError("the two are the wrong way round: parameters first.")
     if parameters != weights + out_channels:
         hint = {
             weights: "each output channel also has one bias",
@@ -225,6 +237,10 @@ def _check_cost(
             weights + in_channels: "the biases belong to the output channels",
             out_channels * (area + 1): "each output channel looks at all input channels",
             in_channels * (area + 1): "each output channel has a kernel for every input channel",
+            weights // kernel[0] + out_channels: "a stencil is as tall as kernel[0], too",
+            weights // kernel[1] + out_channels: "a stencil is as wide as kernel[1], too",
+            out_channels * in_channels * sum(kernel) + out_channels: "a stencil is a rectangle: "
+            "its two sides are multiplied",
             (weights + out_channels) * places: "the same kernel is used in every place: that is "
             "the point of a convolution",
         }.get(parameters, "think of the shape of the weight of nn.Conv2d")
@@ -240,7 +256,9 @@ def _check_cost(
             weights + out_channels: "the kernel is used once for every place of the output",
             weights * output_size[0]: "the output has frames, too",
             weights * output_size[1]: "the output has bins of frequency, too",
-        }.get(multiply_adds, "how often is each weight used?")
+            weights * places // out_channels: "every output channel costs that much",
+            weights * places // in_channels: "every input channel costs that much",
+        }.get(multiply_adds, "ask how often each number of a stencil is used")
         raise NotYetError(
             f"{layer} there are {weights * places} multiply-adds and you say {multiply_adds}; "
             f"{hint}."
