@@ -211,7 +211,8 @@ def fit(
         checkpoint_path: Where to keep the best weights; None keeps them in memory only.
         resume: Go on from ``.last`` if it exists.
         on_step: Called after every step with its number in the run and its loss.
-        on_epoch: Called after every epoch with the history so far.
+        on_epoch: Called with the history so far after every epoch, and before the first step of a
+            resumed run.
 
     Returns:
         One dict an epoch: epoch, train_loss, validation_loss, lr, seconds (since the start).
@@ -247,6 +248,8 @@ def fit(
     progress = _progress(done, total_steps, time.perf_counter() - start, config)
     _set_learning_rate(optimizer, config.learning_rate, done, progress)
     try:
+        if history and on_epoch is not None:  # what was before the stop
+            on_epoch(history)
         while len(history) < config.epochs and not _out_of_time(history, config):
             epoch = len(history)
             if hasattr(train_loader.dataset, "set_epoch"):

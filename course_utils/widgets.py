@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 
 import ipywidgets
 import torch
 import torchaudio.functional as AF
+from matplotlib.colorbar import Colorbar
+from matplotlib.image import AxesImage
 from torch import Tensor
 
 from course_utils.audio import resample
@@ -31,6 +34,7 @@ from course_utils.features import (
     WINDOW_NAMES,
     STFTConfig,
     apply_mask,
+    decibels,
     ideal_ratio_mask,
     istft,
     magnitude,
@@ -46,6 +50,7 @@ from course_utils.plotting import (
     SPECTROGRAM_MAP,
     VMAX,
     VMIN,
+    full_scale_reference,
     label_axes,
     outline,
     plot_training,
@@ -56,6 +61,8 @@ from course_utils.training import TrainConfig
 _CALM = {"continuous_update": False}
 _SNR_RANGE = (-10.0, 30.0)
 _MAX_SLIP = 320  # samples: 20 ms at 16 kHz
+_SCALES = ("dB", "linear", "mel, dB")
+_N_MELS = 64
 
 
 class TrainingMonitor(ipywidgets.VBox):
@@ -63,7 +70,9 @@ class TrainingMonitor(ipywidgets.VBox):
 
     Hand its two methods to the run: ``fit(..., on_step=monitor.on_step,
     on_epoch=monitor.on_epoch)``. The bar follows the epochs or the minutes of ``config``,
-    whichever is further; the curve gets a point after every epoch.
+    whichever is further, and beside it stands about how long the run still takes; the curve
+    gets a point after every epoch. ``history`` holds what the run has told so far, also after a
+    stop.
 
     Args:
         config: The settings of the run.
@@ -92,6 +101,7 @@ class TrainingMonitor(ipywidgets.VBox):
             )
         self._config, self._steps_per_epoch = config, steps_per_epoch
         self._baselines, self._clock, self._start = dict(baselines or {}), clock, None
+        self.history: list[dict] = []
         figure, self._axes = make_figure(1, 1, height=3.6)
         self._canvas = figure.canvas
         size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
@@ -119,17 +129,18 @@ class TrainingMonitor(ipywidgets.VBox):
             step: Number of the step in the run, from 0.
             loss: Its training loss.
         """
-        self._start = self._clock() if self._start is None else self._start
+        if self._start is None or step == 0:
+            self._start = self._clock()
         minutes = (self._clock() - self._start) / 60
-        done = (step + 1) / (self._config.epochs * self._steps_per_epoch)
+        by_steps = (step + 1) / (self._config.epochs * self._steps_per_epoch)
         limit = self._config.max_minutes
-        if limit is not None:
-            done = max(done, minutes / limit)
+        done = max(by_steps, minutes / limit if limit else 0.0)
         self.bar.value = min(self.bar.max, round(self.bar.max * done))
+        left = f", about {_clock_face(minutes / done - minutes)} left" if minutes > 0 else ""
         epoch, in_epoch = divmod(step, self._steps_per_epoch)
         self.facts.value = (
             f"epoch {epoch}, step {in_epoch + 1} of {self._steps_per_epoch}, loss {loss:.3f}, "
-            f"{minutes:.1f} {'' if limit is None else f'of {limit:g} '}minutes"
+            f"{minutes:.1f} {'' if limit is None else f'of {limit:g} '}minutes{left}"
         )
 
     def on_epoch(self, history: list[dict]) -> None:
@@ -138,6 +149,7 @@ class TrainingMonitor(ipywidgets.VBox):
         Args:
             history: As `fit` gives it, one entry per epoch so far.
         """
+        self.history = history
         if "seconds" in history[-1]:  # a run that goes on after a stop has a past
             self._start = self._clock() - history[-1]["seconds"]
         self._axes.clear()
@@ -336,14 +348,18 @@ def sampling_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
 
 
 def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
-    """Look at one clip through windows of different lengths, steps and shapes.
+    """Look at one clip through windows of different lengths, steps and shapes, on three scales.
+
+    The player rebuilds the clip from what the picture shows: from the complex spectrogram, or,
+    on the mel scale, from 64 bands spread over their bins again, with the right phase.
 
     Args:
         waveform: Samples, shape ``(1, time)``; the first three seconds are used.
         sample_rate: Samples per second, in Hz.
 
     Returns:
-        The explorer, with the controls ``n_fft``, ``hop_length``, ``win_length``, ``window``.
+        The explorer, with the controls ``n_fft``, ``hop_length``, ``win_length``, ``window`` and
+        ``scale``.
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
@@ -355,25 +371,42 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
     num_samples = waveform.shape[-1]
     figure, axes = make_figure(1, 1, height=3.4)
     start = STFTConfig(sample_rate=sample_rate)
-    duration = num_samples / sample_rate
-    picture = empty_picture(axes, start, duration, SPECTROGRAM_MAP, VMIN, VMAX)
-    figure.colorbar(picture, ax=axes, label="Level (dB)", pad=0.02)
+    picture = empty_picture(axes, start, num_samples / sample_rate, SPECTROGRAM_MAP, VMIN, VMAX)
+    bar = figure.colorbar(picture, ax=axes, label="Level (dB)", pad=0.02)
 
-    def update(n_fft: int, hop_length: int, win_length: int, window: str) -> View:
+    def update(n_fft: int, hop_length: int, win_length: int, window: str, scale: str) -> View:
         config = STFTConfig(sample_rate, n_fft, win_length, hop_length, window)
-        num_freqs, num_frames = set_spectrogram(picture, waveform, config)
-        numbers = num_freqs * num_frames
+        triangles = _mel_triangles(config) if scale == "mel, dB" else None
+        spectrogram = stft(waveform[0], config)  # (freq, frame)
+        numbers = spectrogram.numel()
+        shape = f"shape (freq, frame) = <b>{tuple(spectrogram.shape)}</b>"
+        contents = f"{numbers:,} complex numbers for {num_samples:,} samples"
+        if triangles is not None:
+            size = triangles @ magnitude(spectrogram)  # (mel, frame)
+            shape = f"shape (mel, frame) = <b>{tuple(size.shape)}</b>"
+            contents = f"{size.numel():,} of {numbers:,} numbers are left"
+            spectrogram = torch.polar(torch.linalg.pinv(triangles) @ size, spectrogram.angle())
+            size = size / triangles.sum(dim=1, keepdim=True).clamp(min=1)  # so that levels compare
+        else:
+            size = magnitude(spectrogram)
+        _show_on_scale(picture, bar, size, config, scale)
         inverse = (
             "<b>invertible</b>: the sound can be rebuilt exactly"
+            if config.invertible and triangles is None
+            else "<b>invertible</b>, but what lay inside a mel band is gone: listen"
             if config.invertible
             else "<b>not invertible</b>: some samples fall into gaps between the windows"
         )
-        return View(
-            f"shape (freq, frame) = <b>({num_freqs}, {num_frames})</b> &middot; "
-            f"{config.hz_per_bin:.1f} Hz per bin &middot; {config.ms_per_frame:.1f} ms per frame "
-            f"&middot; window of {1000 * win_length / sample_rate:.1f} ms &middot; {numbers:,} "
-            f"complex numbers for {num_samples:,} samples<br>{inverse}"
+        facts = (
+            f"{shape} &middot; {config.hz_per_bin:.1f} Hz per bin &middot; "
+            f"{config.ms_per_frame:.1f} ms per frame &middot; window of "
+            f"{1000 * win_length / sample_rate:.1f} ms &middot; {contents}<br>{inverse}"
         )
+        if not config.invertible:
+            return View(facts)
+        rebuilt = istft(spectrogram[None], config, length=num_samples)
+        row = compare_audio({"rebuilt from the picture": rebuilt}, sample_rate, seconds=None)
+        return View(facts, row.data)
 
     def steps(name: str, value: int, low: int, high: int) -> ipywidgets.SelectionSlider:
         options = [2**power for power in range(low, high + 1)]
@@ -386,8 +419,55 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
         "window": ipywidgets.Dropdown(
             options=WINDOW_NAMES, value=start.window, description="window"
         ),
+        "scale": ipywidgets.Dropdown(options=_SCALES, value="dB", description="scale"),
     }
-    return Explorer(controls, figure, [picture], update)
+    return Explorer(controls, figure, [picture, axes.yaxis, bar.ax], update)
+
+
+def _mel_triangles(config: STFTConfig) -> Tensor:
+    """Make the mel filters, (mel, freq), or say that the bins are too wide for them."""
+    with warnings.catch_warnings(action="ignore"):  # the sentence below says it better
+        triangles = AF.melscale_fbanks(
+            config.n_freqs, 0.0, config.sample_rate / 2, _N_MELS, config.sample_rate
+        ).T  # (mel, freq)
+    empty = int((triangles.amax(dim=1) == 0).sum())
+    if empty:
+        raise ValueError(
+            f"n_fft={config.n_fft} leaves {empty} of {_N_MELS} mel bands without a single bin; "
+            "choose a larger n_fft, or another scale."
+        )
+    return triangles
+
+
+def _show_on_scale(
+    picture: AxesImage, bar: Colorbar, size: Tensor, config: STFTConfig, scale: str
+) -> None:
+    """Put magnitudes into the picture, in dB or as they are, over Hz or over mel."""
+    top, places, axes = config.sample_rate / 2, [0, 500, 1000, 2000, 4000, 8000], picture.axes
+    places = [hz for hz in places if hz <= top]
+    reference = full_scale_reference(config)
+    if scale == "linear":
+        values, limits = size / reference, (0.0, float(size.max()) / reference or 1.0)
+        bar.set_label("Magnitude (1: a full-scale sine)")
+    else:
+        values, limits = decibels(size, top_db=120, reference=reference), (VMIN, VMAX)
+        bar.set_label("Level (dB)")
+    picture.set_clim(*limits)
+    set_picture(picture, values, config)
+    if scale == "mel, dB":  # the bands are even steps in mel
+        left, right, _, _ = picture.get_extent()
+        picture.set_extent((left, right, 0, _mel(top)))
+        axes.set_yticks([_mel(hz) for hz in places], [f"{hz / 1000:g}" for hz in places])
+        axes.set_ylim(0, _mel(top))
+    else:
+        axes.set_yticks([hz / 1000 for hz in range(0, int(top) + 1, 1000)])
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_ylim(0, top / 1000)
+
+
+def _mel(hz: float) -> float:
+    """Convert Hz to mel, as torchaudio's filters do."""
+    return 2595 * math.log10(1 + hz / 700)
 
 
 def mask_explorer(
@@ -536,6 +616,11 @@ def denoise_explorer(
         ),
     }
     return Explorer(controls, figure, list(pictures.values()), update)
+
+
+def _clock_face(minutes: float) -> str:
+    """Write minutes as 2:05."""
+    return "{}:{:02}".format(*divmod(max(0, round(60 * minutes)), 60))
 
 
 def _check_pair(noisy: Tensor, clean: Tensor) -> None:

@@ -144,6 +144,16 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
         assert torch.allclose(value, weights[1]["model"][name], atol=1e-6), name
 
 
+def test_a_resumed_run_tells_its_past_first(tmp_path):
+    told, path = [], tmp_path / "denoiser.pt"
+    for epochs in (2, 4):
+        fit(
+            _small(), _loader(), _loader(1), waveform_mse, TrainConfig(epochs=epochs),
+            checkpoint_path=path, resume=True, on_epoch=lambda rows: told.append(len(rows)),
+        )  # fmt: skip
+    assert told == [1, 2, 2, 3, 4]
+
+
 def test_the_stop_button_leaves_the_best_model_and_a_sentence(tmp_path):
     """Stopped in the middle of an epoch that made it worse: file and model are the best epoch's."""
     seed_everything(0)

@@ -412,6 +412,32 @@ def test_bar_follows_the_clock_where_that_is_further():
     assert monitor.bar.value == 1000
 
 
+@pytest.mark.parametrize(
+    ("step", "seconds", "settings", "left"),
+    [
+        (4, 30.0, {"epochs": 4}, "1:30"),  # a quarter of 20 steps in half a minute
+        (4, 30.0, {"epochs": 4, "max_minutes": 1}, "0:30"),  # the clock ends the run first
+        (4, 30.0, {"epochs": 4, "max_minutes": 60}, "1:30"),  # the steps do
+        (19, 125.0, {"epochs": 4}, "0:00"),
+        (500, 300.0, {"epochs": 1000, "max_minutes": 4}, "0:00"),  # the last epoch runs over
+    ],
+)
+def test_the_time_left_is_told(step, seconds, settings, left):
+    monitor = make_monitor([0.0, 0.0, seconds], **settings)
+    monitor.on_step(0, 0.5)
+    assert "left" not in monitor.facts.value  # nothing is known yet
+    monitor.on_step(step, 0.5)
+    assert monitor.facts.value.endswith(f"minutes, about {left} left")
+
+
+def test_a_run_from_the_start_begins_its_clock_anew():
+    monitor = make_monitor([0.0, 0.0, 500.0, 500.0, 530.0], epochs=4)
+    monitor.on_step(0, 0.5)
+    monitor.on_step(0, 0.5)
+    monitor.on_step(4, 0.5)
+    assert "0.5 minutes, about 1:30 left" in monitor.facts.value
+
+
 def test_a_resumed_run_counts_the_minutes_before_the_stop():
     monitor = make_monitor([100.0, 100.0, 100.0, 130.0], epochs=1000, max_minutes=4)
     monitor.on_step(0, 0.5)
@@ -459,6 +485,7 @@ def test_monitor_follows_a_real_run_without_a_word(capfd):
     )
     assert monitor.bar.value == monitor.bar.max
     assert len(monitor._axes.lines[0].get_ydata()) == 2
+    assert [row["epoch"] for row in monitor.history] == [0, 1]
     assert "epoch 1, step 5 of 5" in monitor.facts.value
     assert capfd.readouterr() == ("", "")
     bundle = monitor._repr_mimebundle_()
