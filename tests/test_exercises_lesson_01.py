@@ -6,7 +6,7 @@ import torch
 from course_utils.exercises.feedback import Feedback
 from course_utils.exercises.lesson_01 import check_line_up, check_mix, check_split
 from course_utils.mixing import mix_at_snr
-from course_utils.preprocessing import align
+from course_utils.preprocessing import align, peak_normalize
 
 
 def power(x):
@@ -44,8 +44,13 @@ def test_right_mix_passes():
         (lambda c, n, s: c.std() / n.std() * 10 ** (-s / 20), "leaves the offset out"),
         (lambda c, n, s: c.abs().mean() / n.abs().mean() * 10 ** (-s / 20), "absolute values"),
         (lambda c, n, s: c.abs().max() / n.abs().max() * 10 ** (-s / 20), "not the largest sample"),
-        (lambda c, n, s: (power(c) / power(n)).sqrt() * 0.9, "factor by factor"),
-        (lambda c, n, s: (power(c) / power(n)).sqrt(), "factor by factor"),  # right at 0 dB only
+        (lambda c, n, s: (power(c) / power(n) / 10 ** (s / 20)).sqrt(), "under the square root"),
+        (lambda c, n, s: (power(n) * 10 ** (s / 10) / power(c)).sqrt(), "upside down"),
+        (lambda c, n, s: (power(c) / power(n)).sqrt(), "use the argument snr_db"),  # right at 0 dB
+        (lambda c, n, s: (power(c) / power(n) / 10**0.5).sqrt(), "use the argument snr_db"),
+        (lambda c, n, s: 3.7 * 10 ** (-s / 20), "from its arguments clean and noise"),
+        (lambda c, n, s: (power(c) / power(n)).sqrt() * 0.9 ** (1 + s), "factor by factor"),
+        (lambda c, n, s: (power(c) / power(n)).sqrt() * 2 * 10 ** (-s / 20), "factor by factor"),
         (lambda c, n, s: 0.0, "no noise in the mixture"),
     ],
 )
@@ -68,7 +73,8 @@ def in_place(clean, noise, snr_db):
         (lambda c, n, s: mix_at_snr(c, n, s)[:, :-1], "must be equal"),
         (lambda c, n, s: c / 0.0, "NaN or infinity"),
         (lambda c, n, s: 0.5 * mix_at_snr(c, n, s), "speech came out scaled by 0.5"),
-        (lambda c, n, s: mix_at_snr(c, n, s) - c, "speech came out scaled by"),
+        (lambda c, n, s: mix_at_snr(c, n, s) - c, "no speech in the mixture"),
+        (lambda c, n, s: peak_normalize(mix_at_snr(c, n, s)), "speech came out scaled by"),
         (lambda c, n, s: mix_at_snr(c, n, s).tanh(), "more than speech plus scaled noise"),
         (lambda c, n: c, "stopped with TypeError"),
         (in_place, "changed one of its inputs"),
@@ -109,6 +115,11 @@ def off_by_one(noisy, clean, most):
     return noisy[:, k:], clean[:, :-k]
 
 
+def minus_zero(noisy, clean, most):
+    k = find(noisy, clean, most)
+    return noisy[:, k:], clean[:, :-k]
+
+
 def rolled(noisy, clean, most):
     return noisy.roll(-find(noisy, clean, most), dims=-1), clean
 
@@ -120,6 +131,7 @@ def rolled(noisy, clean, most):
         (rolled, "without a partner"),
         (cut_both_starts, "wrong ends were cut"),
         (wrong_way, "wrong ends were cut"),
+        (minus_zero, "clean[:, :-0] is empty"),
         (off_by_one, "17 samples late and you cut 18"),
         (lambda noisy, clean, most: line_up(noisy, clean, most - 1), "and including"),
         (lambda noisy, clean, most: line_up(noisy, clean, most)[::-1], "order is turned round"),

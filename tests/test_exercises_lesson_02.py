@@ -21,9 +21,9 @@ def fails(*_):
 
 
 SHARED_MISTAKES = [
-    (fails, "Your function stopped with RuntimeError: two lines"),
-    (lambda *_: None, "returns nothing"),
-    (3, "Hand over the function itself, not int"),
+    (fails, "your function stopped with RuntimeError: two"),
+    (lambda *_: None, "gives back None"),
+    (3, "the function itself, got int"),
 ]
 
 
@@ -56,7 +56,12 @@ def convert_in_place(samples):
         (lambda s: s // 32768, "whole numbers"),
         (lambda s: s.float(), "still reach 32768; full scale should be 1"),
         (lambda s: s.float() / 32767, "-32768 became -1.000031"),
-        (lambda s: s.float() / 65536, "instead of"),
+        (lambda s: s.float() / 65536, "65536 counts all the marks"),
+        (lambda s: (s.float() / 32767).clamp(-1, 1), "both became -1"),
+        (lambda s: (s // 32768).float(), "with a single /"),
+        (lambda s: s.float() // 32768, "with a single /"),
+        (lambda s: s.float() / 1000, "-32768 became -32.768002 instead of -1.0"),
+        (lambda s: (s.float() + 32768) / 65535 * 2 - 1, "one and the same number"),
         (lambda s: s.float() / s.float().abs().max(), "a whisper comes out as loud as a shout"),
         (lambda s: s.double() / 32768, "torch.float64"),
         (lambda s: s.float().mean(0, keepdim=True) / 32768, "shape"),
@@ -64,7 +69,7 @@ def convert_in_place(samples):
         (lambda s: (s.float() / 32768).clamp(-0.9, 0.9), "instead of"),
         (lambda s: s.float() / 0, "NaN or infinity"),
         (lambda s: s.tolist(), "should be a tensor and is list"),
-        (convert_in_place, "were changed"),
+        (convert_in_place, "changed one of its inputs"),
     ],
 )
 def test_wrong_conversions_fail_with_a_sentence(answer, message):
@@ -102,8 +107,19 @@ def mean_of_means(estimate, reference, lengths):
     return torch.stack([(e[:, :n] - r[:, :n]).square().mean() for e, r, n in parts]).mean()
 
 
-def mask_by_zeros_in_the_reference(estimate, reference, lengths):
-    return (estimate - reference)[reference != 0].square().mean() + 0.01
+def sum_over(mask_of):
+    """Square, keep what the mask keeps, divide by the number of real samples."""
+
+    def answer(estimate, reference, lengths):
+        mask = mask_of(torch.arange(estimate.shape[-1]), lengths)
+        return ((estimate - reference).square() * mask).sum() / lengths.sum()
+
+    return answer
+
+
+def one_too_many(estimate, reference, lengths):
+    mask = torch.arange(estimate.shape[-1]) <= lengths[:, None, None]
+    return (estimate - reference)[mask].square().mean()
 
 
 def in_place(estimate, reference, lengths):
@@ -120,13 +136,21 @@ def in_place(estimate, reference, lengths):
         (lambda e, r, n: (e - r).square(), "one number and has shape (2, 1, 500)"),
         (lambda e, r, n: "small", "one number and is str"),
         (lambda e, r, n: masked_mse(e, r, n) * n.sum(), "divide it by the number of real"),
-        (lambda e, r, n: masked_mse(e, r, n).sqrt(), "should be"),
+        (lambda e, r, n: masked_mse(e, r, n).sqrt(), "the root of the right number"),
         (lambda e, r, n: masked_mse(e, r, n - 10), "should be"),
         (lambda e, r, n: masked_mse(e, r, n) * float("nan"), "should be"),
         (mask_then_mean, "still divided by all samples"),
         (mean_of_means, "average of one mean per clip"),
-        (mask_by_zeros_in_the_reference, "should be"),
-        (in_place, "were changed"),
+        (lambda e, r, n: (e - r)[r != 0].square().mean(), "a pause is silent too"),
+        (lambda e, r, n: (e - r)[..., : n.min()].square().mean(), "cut to the shortest"),
+        (lambda e, r, n: (e - r)[..., : n.max()].square().mean(), "cut to the longest"),
+        (one_too_many, "write < instead of <="),
+        (sum_over(lambda time, n: time < n[:, None]), "write lengths[:, None, None]"),
+        (sum_over(lambda time, n: 1), "errors in the padding are still in the sum"),
+        (lambda e, r, n: masked_mse(e, r, n) * n.sum() / len(n), "the number of clips"),
+        (lambda e, r, n: masked_mse((e - r).abs().sqrt(), 0 * r, n), "square them"),
+        (lambda e, r, n: 4 * masked_mse(e, r, n), "should be"),
+        (in_place, "changed one of its inputs"),
     ],
 )
 def test_wrong_losses_fail_with_a_sentence(answer, message):
@@ -160,6 +184,11 @@ def only_if_too_loud(noisy, clean):
     return noisy * gain, clean * gain
 
 
+def without_abs(noisy, clean):
+    gain = 0.99 / max(noisy.max(), clean.max())
+    return noisy * gain, clean * gain
+
+
 def in_place_gain(noisy, clean):
     gain = 0.99 / torch.maximum(noisy.abs().max(), clean.abs().max())
     return noisy.mul_(gain), clean.mul_(gain)
@@ -173,14 +202,15 @@ def in_place_gain(noisy, clean):
         (own_gains, "the same number has to multiply both"),
         (gain_of_noisy, "louder of the two"),
         (only_if_too_loud, "peaks at 0.80"),
-        (lambda n, c: one_gain(n, c)[::-1], "changed its form"),
+        (without_abs, "take abs() before max()"),
+        (lambda n, c: one_gain(n, c)[::-1], "noisy first, then clean"),
         (lambda n, c: (n.clamp(-0.5, 0.5), c), "changed its form"),
         (lambda n, c: (2 * n / n.abs().max(), 2 * c / n.abs().max()), "peaks at 2.00"),
-        (lambda n, c: one_gain(n, c)[0], "Return two tensors"),
+        (lambda n, c: one_gain(n, c)[0], "return two tensors"),
         (lambda n, c: (n[..., :5], c), "scaled noisy has shape (1, 5)"),
         (lambda n, c: (n, c.double()), "scaled clean is torch.float64"),
         (lambda n, c: (n / 0, c), "NaN or infinity"),
-        (in_place_gain, "was changed"),
+        (in_place_gain, "changed one of its inputs"),
     ],
 )
 def test_wrong_gains_fail_with_a_sentence(answer, message):

@@ -141,6 +141,8 @@ def _mixed_gain(noisy: object, clean: Tensor, noise: Tensor) -> float:
             "the mixture is more than speech plus scaled noise; return clean + gain * noise and "
             "nothing else."
         )
+    if abs(speech_gain) < 1e-3:
+        raise NotYetError("there is no speech in the mixture; return clean + gain * noise.")
     if abs(speech_gain - 1) > 1e-3:
         raise NotYetError(
             f"the speech came out scaled by {speech_gain:.3g}; leave it alone, because it is the "
@@ -159,14 +161,28 @@ def _check_gain(
     measured_db = snr_db + 20 * torch.log10(torch.tensor(asked / abs(gain))).item()
     if abs(measured_db - snr_db) <= _SNR_TOLERANCE_DB:
         return
-    hint = "compare your gain with the formula, factor by factor"
-    for name in _mistakes(clean, noise, snr_db):
-        if name != "right" and all(
-            abs(abs(g) / _mistakes(c, n, s)[name] - 1) < 1e-3 for c, n, s, g in gains
-        ):
-            hint = name
-            break
-    raise NotYetError(f"asked for {snr_db:g} dB, measured {measured_db:.2f} dB; {hint}.")
+    raise NotYetError(
+        f"asked for {snr_db:g} dB, measured {measured_db:.2f} dB; {_hint_about(gains)}."
+    )
+
+
+def _hint_about(gains: Sequence[tuple]) -> str:
+    """Name the mistake that explains all the gains, or say where to look."""
+    for name in _mistakes(*gains[0][:3]):
+        if all(abs(abs(g) / _mistakes(c, n, s)[name] - 1) < 1e-3 for c, n, s, g in gains):
+            return name
+    # What must not depend on the case, and does not depend on what it should: the measured
+    # ratio on snr_db, or the level of the noise on the two recordings.
+    powers = [_power(c) / (g**2 * _power(n)) for c, n, _, g in gains]
+    if max(powers) < 1.001 * min(powers):
+        return "it comes out the same whatever is asked for, so use the argument snr_db"
+    levels = [g * 10 ** (s / 20) for _, _, s, g in gains]
+    if max(levels) < min(levels) + 1e-3 * abs(min(levels)):
+        return (
+            "your gain is the same for quiet and loud recordings; work out both powers inside the "
+            "function, from its arguments clean and noise"
+        )
+    return "compare your gain with the formula, factor by factor"
 
 
 def _mistakes(clean: Tensor, noise: Tensor, snr_db: float) -> dict[str, float]:
@@ -187,6 +203,12 @@ def _mistakes(clean: Tensor, noise: Tensor, snr_db: float) -> dict[str, float]:
         ),
         "that is the ratio of powers; take the square root of all of it to get the gain": (
             power * 10 ** (-snr_db / 10)
+        ),
+        "under the square root snr_db is divided by 10; the 20 belongs to a gain without a root": (
+            power**0.5 * 10 ** (-snr_db / 40)
+        ),
+        "your gain is upside down; the power of the speech belongs above the line": (
+            power**-0.5 * 10 ** (snr_db / 20)
         ),
         "the levels of the two recordings are missing: divide power by power first": (
             10 ** (-snr_db / 20)
@@ -216,6 +238,11 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
         raise NotYetError("both returned parts must be tensors of shape (1, time).")
     got_noisy, got_clean = answer
     length = clean.shape[-1]
+    if got_clean.shape[-1] == 0 and got_noisy.shape[-1] > 0:
+        raise NotYetError(
+            "with a lag of 0 nothing is left of clean, because clean[:, :-0] is empty; cut with "
+            "clean[:, : length - lag]."
+        )
     if got_noisy.shape != got_clean.shape:
         raise NotYetError(
             f"noisy has shape {tuple(got_noisy.shape)} and clean {tuple(got_clean.shape)}; after "
@@ -235,7 +262,7 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
     if cut != delay:
         raise NotYetError(
             f"noisy came {delay} samples late and you cut {cut}; try every lag from 0 up to and "
-            "including max_delay_samples, and keep the one with the largest product."
+            "including max_delay_samples, and keep the one with the largest sum."
         )
     raise NotYetError(
         f"the delay of {delay} samples is right, but the wrong ends were cut: late means that the "

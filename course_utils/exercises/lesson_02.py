@@ -1,14 +1,13 @@
-"""Checks of lesson 2: integers to floats, a loss that skips padding, one gain for a pair.
+"""Checks of lesson 2: integers to floats, a loss that skips padding, one gain for a pair."""
 
-Notebook: 02
-"""
+from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from course_utils.exercises.feedback import Feedback
+from course_utils.exercises.feedback import Feedback, NotYetError, call_answer
 
 
 def check_int16_to_float(answer: Callable[[Tensor], Tensor]) -> Feedback:
@@ -18,7 +17,7 @@ def check_int16_to_float(answer: Callable[[Tensor], Tensor]) -> Feedback:
         answer: Takes an int16 tensor (channel, time), returns float32 of the same shape.
 
     Returns:
-        Solved, or a sentence about what is still wrong.
+        Feedback: what is right, or which wrong conversion the numbers point to.
 
     Notebook: 02
     """
@@ -28,18 +27,13 @@ def check_int16_to_float(answer: Callable[[Tensor], Tensor]) -> Feedback:
         shape = (limit % 3 + 1, 500)
         integers = torch.randint(-limit, limit, shape, generator=generator)
         cases.append(integers.to(torch.int16))
-    for samples in cases:
-        original = samples.clone()
-        result = _call(answer, samples)
-        if isinstance(result, Feedback):
-            return result
-        problem = _tensor_problem(result, samples.shape, "The result")
-        if not problem and not torch.equal(samples, original):
-            problem = "The samples that came in were changed; make a new tensor instead."
-        if not problem:
-            problem = _float_problem(result, samples)
-        if problem:
-            return Feedback(False, problem)
+    try:
+        for samples in cases:
+            result = call_answer(answer, samples)
+            _check_tensor(result, samples.shape, "the result")
+            _check_floats(result, samples)
+    except NotYetError as reason:
+        return Feedback(False, str(reason))
     return Feedback(True, "32768 is the one number that fits the whole range into -1 to 1.")
 
 
@@ -51,27 +45,24 @@ def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Feed
             the squared error averaged over all real samples of the batch.
 
     Returns:
-        Solved, or a sentence about what is still wrong.
+        Feedback: what is right, or which wrong average was taken.
 
     Notebook: 02
     """
     generator = torch.Generator().manual_seed(2)
-    for lengths in ([400, 100], [30, 300, 200], [250], [1, 500]):
-        num_items, num_samples = len(lengths), max(lengths) + 100
-        estimate = torch.randn(num_items, 1, num_samples, generator=generator)
-        reference = torch.randn(num_items, 1, num_samples, generator=generator)
-        for item, length in enumerate(lengths):
-            reference[item, :, length:] = 0.0  # the estimate may hum on in the padding
-        originals = estimate.clone(), reference.clone()
-        result = _call(answer, estimate, reference, torch.tensor(lengths))
-        if isinstance(result, Feedback):
-            return result
-        if not torch.equal(estimate, originals[0]) or not torch.equal(reference, originals[1]):
-            return Feedback(False, "The tensors that came in were changed; work on new ones.")
-        problem = _loss_problem(result, estimate, reference, lengths)
-        if problem:
-            return Feedback(False, problem)
-    return Feedback(True, "Your loss is the same however many zeros stand behind a clip.")
+    try:
+        for lengths in ([400, 100], [30, 300, 200], [250], [1, 500]):
+            shape = len(lengths), 1, max(lengths) + 100
+            estimate = torch.randn(shape, generator=generator)
+            reference = torch.randn(shape, generator=generator)
+            reference[..., ::7] = 0.0  # pauses: a real sample may well be zero
+            for item, length in enumerate(lengths):
+                reference[item, :, length:] = 0.0  # the estimate may hum on in the padding
+            result = call_answer(answer, estimate, reference, torch.tensor(lengths))
+            _check_loss(result, estimate, reference, lengths)
+    except NotYetError as reason:
+        return Feedback(False, str(reason))
+    return Feedback(True, "your loss is the same however many zeros stand behind a clip.")
 
 
 def check_one_gain(answer: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Feedback:
@@ -81,143 +72,201 @@ def check_one_gain(answer: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) ->
         answer: Takes noisy and clean (channel, time), returns both scaled.
 
     Returns:
-        Solved, or a sentence about what is still wrong.
+        Feedback: what is right, or what the gains of the two members show.
 
     Notebook: 02
     """
     generator = torch.Generator().manual_seed(2)
-    for noisy_peak, clean_peak in ((0.8, 0.5), (3.0, 0.9), (0.02, 0.01), (0.3, 0.6), (0.0, 0.4)):
-        noisy = torch.rand(1, 800, generator=generator) * 1.8 - 0.9
-        clean = torch.rand(1, 800, generator=generator) * 1.8 - 0.9
-        noisy = noisy_peak * noisy / noisy.abs().max()
-        clean = clean_peak * clean / clean.abs().max()
-        originals = noisy.clone(), clean.clone()
-        result = _call(answer, noisy, clean)
-        if isinstance(result, Feedback):
-            return result
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            return Feedback(False, "Return two tensors, the scaled noisy and the scaled clean.")
-        problem = _tensor_problem(result[0], noisy.shape, "The scaled noisy")
-        problem = problem or _tensor_problem(result[1], clean.shape, "The scaled clean")
-        if not problem and not (
-            torch.equal(noisy, originals[0]) and torch.equal(clean, originals[1])
-        ):
-            problem = "The pair that came in was changed; return new tensors instead."
-        problem = problem or _gain_problem(result[0], result[1], noisy, clean)
-        if problem:
-            return Feedback(False, problem)
-    return Feedback(True, "One gain, taken from the louder of the two, whichever that is.")
-
-
-def _call(answer, *arguments):
-    """Call the learner's function; what it raises becomes a sentence."""
-    if not callable(answer):
-        return Feedback(False, f"Hand over the function itself, not {type(answer).__name__}.")
     try:
-        result = answer(*arguments)
-    except Exception as error:  # whatever the learner's code does
-        text = " ".join(str(error).split()) or "no message"
-        return Feedback(False, f"Your function stopped with {type(error).__name__}: {text}")
-    if result is None:
-        return Feedback(False, "Your function returns nothing; it may lack a return line.")
-    return result
+        for peaks in ((0.8, 0.5), (3.0, 0.9), (0.02, 0.01), (0.3, 0.6), (0.0, 0.4)):
+            noisy, clean = (_clip_with_peak(peak, generator) for peak in peaks)
+            result = call_answer(answer, noisy, clean)
+            if not isinstance(result, tuple | list) or len(result) != 2:
+                raise NotYetError("return two tensors, the scaled noisy and the scaled clean.")
+            _check_tensor(result[0], noisy.shape, "the scaled noisy")
+            _check_tensor(result[1], clean.shape, "the scaled clean")
+            _check_gains(result[0], result[1], noisy, clean)
+    except NotYetError as reason:
+        return Feedback(False, str(reason))
+    return Feedback(True, "one gain, taken from the louder of the two, whichever that is.")
 
 
-def _tensor_problem(result, shape, name: str) -> str:
-    """Say what keeps `result` from being a finite float32 tensor of the shape; or nothing."""
+def _clip_with_peak(peak: float, generator: torch.Generator) -> Tensor:
+    """Make samples (1, 800) that are tallest below zero, where a forgotten abs() shows."""
+    samples = torch.rand(1, 800, generator=generator) * 1.8 - 0.9  # within -0.9 and 0.9
+    samples[0, 300] = -1.0
+    return peak * samples
+
+
+def _check_tensor(result: object, shape: torch.Size, name: str) -> None:
+    """Say what keeps `result` from being a finite float32 tensor of the shape."""
     if not isinstance(result, Tensor):
-        return f"{name} should be a tensor and is {type(result).__name__}."
+        raise NotYetError(f"{name} should be a tensor and is {type(result).__name__}.")
     if result.shape != shape:
-        return f"{name} has shape {tuple(result.shape)}, and {tuple(shape)} went in."
+        raise NotYetError(f"{name} has shape {tuple(result.shape)}, and {tuple(shape)} went in.")
     if not result.dtype.is_floating_point:
-        return f"{name} holds whole numbers ({result.dtype}); call .float() before dividing."
-    if result.dtype != torch.float32:
-        return f"{name} is {result.dtype}; the course and PyTorch's layers want torch.float32."
-    if not bool(torch.isfinite(result).all()):
-        return f"{name} holds NaN or infinity; look for a division by zero."
-    return ""
-
-
-def _float_problem(result: Tensor, samples: Tensor) -> str:
-    """Say which wrong divisor was taken; or nothing."""
-    expected = samples.double() / 32768
-    if torch.allclose(result.double(), expected, rtol=0, atol=1e-7):
-        return ""
-    if torch.allclose(result, samples.float()):
-        return f"The samples still reach {float(result.abs().max()):.0f}; full scale should be 1."
-    if torch.allclose(result.double(), samples.double() / 32767, rtol=0, atol=1e-7):
-        return (
-            f"32767 is one too few: the sample -32768 became {-32768 / 32767:.6f}, "
-            "which lies beyond -1."
+        raise NotYetError(
+            f"{name} holds whole numbers ({result.dtype}); call .float() before dividing."
         )
-    largest = samples.abs().max()
-    if torch.allclose(result.double(), samples.double() / float(largest), rtol=0, atol=1e-6):
-        return "Each clip is divided by its own peak, so a whisper comes out as loud as a shout."
-    wrong = int((result.double() - expected).abs().argmax())
-    return (
-        f"The integer {int(samples.flatten()[wrong])} became {float(result.flatten()[wrong]):.6f} "
-        f"instead of {float(expected.flatten()[wrong]):.6f}; every clip needs the same divisor."
+    if result.dtype != torch.float32:
+        raise NotYetError(
+            f"{name} is {result.dtype}; the course and PyTorch's layers want torch.float32."
+        )
+    if not bool(torch.isfinite(result).all()):
+        raise NotYetError(f"{name} holds NaN or infinity; look for a division by zero.")
+
+
+def _check_floats(result: Tensor, samples: Tensor) -> None:
+    """Compare with the right floats and with those of the usual wrong divisors."""
+    got, whole = result.double(), samples.double()
+
+    def same(other: Tensor) -> bool:
+        return torch.allclose(got, other, rtol=1e-6, atol=1e-7)
+
+    if torch.allclose(got, whole / 32768, rtol=0, atol=1e-7):
+        return
+    if same(whole):
+        raise NotYetError(
+            f"the samples still reach {float(got.abs().max()):.0f}; full scale should be 1."
+        )
+    if same(whole / 32767):
+        raise NotYetError(
+            f"32767 is one too few: the sample -32768 became {-32768 / 32767:.6f}, which lies "
+            "beyond -1."
+        )
+    if same((whole / 32767).clamp(-1, 1)):
+        raise NotYetError(
+            "-32768 and -32767 both became -1, so one mark of the ruler is lost; divide by the "
+            "number that needs no clamp."
+        )
+    if torch.equal(got, got.round()):
+        raise NotYetError(
+            "only whole numbers are left: // throws away all that comes after the point, so divide "
+            "with a single /."
+        )
+    if same(whole / 65536):
+        raise NotYetError(
+            "65536 counts all the marks, but the lowest one is only 32768 away from zero: -32768 "
+            "became -0.5 instead of -1."
+        )
+    if same(whole / float(whole.abs().max())):
+        raise NotYetError(
+            "each clip is divided by its own peak, so a whisper comes out as loud as a shout."
+        )
+    wrong = int((got - whole / 32768).abs().argmax())
+    sample = int(samples.flatten()[wrong])
+    raise NotYetError(
+        f"the integer {sample} became {float(got.flatten()[wrong]):.6f} instead of "
+        f"{sample / 32768:.6f}; every sample of every clip is divided by one and the same number."
     )
 
 
-def _loss_problem(result, estimate: Tensor, reference: Tensor, lengths: list[int]) -> str:
-    """Compare a loss with the right one and with the usual wrong ones; or nothing."""
+def _check_loss(result: object, estimate: Tensor, reference: Tensor, lengths: list[int]) -> None:
+    """Compare a loss with the right one and with the usual wrong ones."""
     if isinstance(result, Tensor) and result.numel() != 1:
-        return f"The loss should be one number and has shape {tuple(result.shape)}."
+        raise NotYetError(f"the loss should be one number and has shape {tuple(result.shape)}.")
     try:
         value = float(result)
     except (TypeError, ValueError):
-        return f"The loss should be one number and is {type(result).__name__}."
-    squared = (estimate - reference).square()
-    real = [squared[item, :, :length] for item, length in enumerate(lengths)]
-    total, num_real = float(sum(part.sum() for part in real)), sum(lengths)
-
-    def same(other: float) -> bool:
-        return abs(value - other) <= 1e-4 * max(abs(other), 1e-3)
-
-    if same(total / num_real):
-        return ""
-    if same(float(squared.mean())):
-        return "The padding is still counted: this is the plain mean over every sample."
-    if same(total / squared.numel()):
-        return (
-            "The errors in the padding are gone, but the sum is still divided by all samples; "
-            "divide by the number of real ones."
-        )
-    if same(total):
-        return "This is the sum of the squared errors; divide it by the number of real samples."
-    if same(float(sum(part.mean() for part in real)) / len(lengths)):
-        return (
-            "This is the average of one mean per clip, in which a sample of a short clip weighs "
-            "more; let every real sample weigh the same."
-        )
-    return f"For lengths {lengths} the loss is {value:.4f} and should be {total / num_real:.4f}."
+        raise NotYetError(
+            f"the loss should be one number and is {type(result).__name__}."
+        ) from None
+    right, mistakes = _losses(estimate, reference, lengths)
+    if _is_close(value, right):
+        return
+    for sentence, wrong in mistakes.items():
+        if _is_close(value, wrong):
+            raise NotYetError(sentence)
+    raise NotYetError(f"for lengths {lengths} the loss is {value:.4f} and should be {right:.4f}.")
 
 
-def _gain_problem(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Tensor) -> str:
-    """Compare the gains that the two members got; or nothing."""
+def _is_close(value: float, other: float) -> bool:
+    return abs(value - other) <= 1e-4 * max(abs(other), 1e-3)
+
+
+def _losses(
+    estimate: Tensor, reference: Tensor, lengths: list[int]
+) -> tuple[float, dict[str, float]]:
+    """Return the right loss, and those of well-known mistakes, each under its sentence."""
+    difference = (estimate - reference).double()  # (batch, 1, time)
+    squared = difference.square()
+    counts = torch.tensor(lengths)
+    real = torch.arange(squared.shape[-1]) < counts[:, None, None]
+    total, num_real = float((squared * real).sum()), sum(lengths)
+    one_more = torch.arange(squared.shape[-1]) <= counts[:, None, None]
+    every_pair = torch.arange(squared.shape[-1]) < counts[:, None]  # (batch, time): 1 is missing
+    return total / num_real, {
+        "the padding is still counted: this is the plain mean over every sample.": (
+            float(squared.mean())
+        ),
+        "the errors in the padding are gone, but the sum is still divided by all samples; divide "
+        "by the number of real ones.": total / squared.numel(),
+        "you divide by the number of real samples, but the errors in the padding are still in the "
+        "sum.": float(squared.sum()) / num_real,
+        "this is the sum of the squared errors; divide it by the number of real samples.": total,
+        "the sum is divided by the number of clips; divide it by the number of real samples.": (
+            total / len(lengths)
+        ),
+        "this is the average of one mean per clip, in which a sample of a short clip weighs more; "
+        "let every real sample weigh the same.": (
+            float(((squared * real).sum(dim=-1)[:, 0] / counts).mean())
+        ),
+        "every clip is cut to the shortest one, so real samples of the others are thrown away.": (
+            float(squared[..., : min(lengths)].mean())
+        ),
+        "every clip is cut to the longest one, so the shorter ones still count padding.": (
+            float(squared[..., : max(lengths)].mean())
+        ),
+        "one sample of padding too many is counted in each clip: positions start at 0, so write < "
+        "instead of <=.": float(squared[one_more].mean()),
+        "a zero in the reference does not mean padding: a pause is silent too, and its errors "
+        "count; go by lengths.": float(squared[reference != 0].mean()),
+        "the mask has shape (batch, time) and meets (batch, 1, time), so each clip was masked with "
+        "the lengths of all; write lengths[:, None, None].": (
+            float((squared * every_pair).sum()) / num_real
+        ),
+        "these are absolute errors; square them.": float((difference.abs() * real).sum())
+        / num_real,
+        "the errors are not squared, so those above and below zero cancel.": (
+            float((difference * real).sum()) / num_real
+        ),
+        "this is the root of the right number; leave the mean of the squares as it is.": (
+            (total / num_real) ** 0.5
+        ),
+    }
+
+
+def _check_gains(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Tensor) -> None:
+    """Compare the gains that the two members got."""
     loudest = max(float(noisy.abs().max()), float(clean.abs().max()))
     expected = 0.99 / loudest
     if torch.allclose(new_noisy, noisy * expected, atol=1e-5) and torch.allclose(
         new_clean, clean * expected, atol=1e-5
     ):
-        return ""
+        return
     gains = [_gain(new_noisy, noisy), _gain(new_clean, clean)]
     if None in gains:
-        return "A member changed its form; multiply by one number and do nothing else."
+        if None not in (_gain(new_noisy, clean), _gain(new_clean, noisy)):
+            raise NotYetError("the two are turned round; return noisy first, then clean.")
+        raise NotYetError("a member changed its form; multiply by one number and do nothing else.")
     if float(noisy.abs().max()) == 0:
-        return (
-            "With a silent noisy member the clean one should still peak at 0.99; "
-            "take the gain from the louder of the two."
+        raise NotYetError(
+            "with a silent noisy member the clean one should still peak at 0.99; take the gain "
+            "from the louder of the two."
         )
     if abs(gains[0] - gains[1]) > 1e-3 * expected:
-        return (
-            f"noisy got a gain of {gains[0]:.3f} and clean {gains[1]:.3f}; "
-            "the same number has to multiply both."
+        raise NotYetError(
+            f"noisy got a gain of {gains[0]:.3f} and clean {gains[1]:.3f}; the same number has to "
+            "multiply both."
         )
     peak = gains[0] * loudest
-    return (
-        f"Both got the gain {gains[0]:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
+    if abs(gains[0] * max(float(noisy.max()), float(clean.max())) - 0.99) < 1e-3:
+        raise NotYetError(
+            f"the largest sample above zero is at 0.99, but one below zero reaches {-peak:.2f}; "
+            "take abs() before max()."
+        )
+    raise NotYetError(
+        f"both got the gain {gains[0]:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
         "from the louder of the two and aim at 0.99."
     )
 
