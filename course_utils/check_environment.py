@@ -22,6 +22,7 @@ INSTALL = "run: python -m pip install -r requirements.txt -e ."
 CLONE = "run: git checkout -- data (or clone the course again)"
 COMPILER = "lesson 6 wants it: install a C compiler (see README), then: python -m pip install {}"
 MANAGER = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
+RECORDER = "share/jupyter/labextensions/anywidget/package.json"
 
 
 class Problem(Exception):
@@ -126,6 +127,14 @@ def _check_widgets(prefix: str = sys.prefix) -> str:
     return f"{text} and its manager in JupyterLab"
 
 
+def _check_recorder(prefix: str = sys.prefix) -> str:
+    """Are both halves of what brings own sound into a lesson there?"""
+    text = _check_package("anywidget")
+    if not (Path(prefix) / RECORDER).is_file():
+        raise Problem("JupyterLab lacks anywidget, so lessons 1 and 6 could not record", INSTALL)
+    return f"{text}, for your own recordings"
+
+
 def _check_output(root: Path = ROOT) -> str:
     """Can the lessons write their results?"""
     folder = root / "notebooks" / "output"
@@ -150,6 +159,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "pesq": lambda: _check_package("pesq"),
     "jupyterlab": lambda: _check_package("jupyterlab"),
     "sliders": _check_widgets,
+    "recorder": _check_recorder,
     "data": _check_data,
     "checkpoint": _check_checkpoint,
     "disk": _check_disk,

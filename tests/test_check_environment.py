@@ -162,6 +162,11 @@ def test_missing_widgets_manager(tmp_path):
         check._check_widgets(str(tmp_path))
 
 
+def test_missing_recorder(tmp_path):
+    with pytest.raises(check.Problem, match="could not record"):
+        check._check_recorder(str(tmp_path))
+
+
 def test_output_folder_is_made_and_left_clean(tmp_path):
     assert check._check_output(tmp_path) == "notebooks/output can be written to"
     assert list((tmp_path / "notebooks" / "output").iterdir()) == []

@@ -19,11 +19,11 @@ MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
     *("corpus", "download", "public_sets", "datasets"),
     *("features", "models", "export", "baselines", "losses", "training", "metrics"),
-    *("plotting", "listening", "explorer", "widgets", "glossary", "exercises"),
+    *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
     *("denoise", "evaluate", "train", "check_environment"),
 ]
-MAY_SHOW = {"plotting", "listening", "explorer", "widgets", "exercises"}
-SHOWING = {"matplotlib", "IPython", "ipywidgets", "PIL"}
+MAY_SHOW = {"plotting", "listening", "recordings", "explorer", "widgets", "exercises"}
+SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 TOP_LEVEL = {
     *("README.md", "LICENSE", "Makefile", "requirements.txt", "pyproject.toml", ".gitignore"),
     *("notebooks", "course_utils", "tests", "data", ".ci"),
