@@ -63,6 +63,25 @@ def never_the_end(noisy, clean, length, generator):
     return right_crop(noisy[:, : max(length, noisy.shape[-1] - 1)], clean, length, generator)
 
 
+def never_the_beginning(noisy, clean, length, generator):
+    return right_crop(noisy[:, 1:], clean[:, 1:], length, generator)
+
+
+def one_place_too_few(noisy, clean, length, generator):
+    start = draw(noisy.shape[-1] - length, generator)
+    return noisy[:, start : start + length], clean[:, start : start + length]
+
+
+def wrong_axis_counted(noisy, clean, length, generator):
+    start = draw(len(noisy) - length + 1, generator)
+    return noisy[:, start : start + length], clean[:, start : start + length]
+
+
+def past_the_end(noisy, clean, length, generator):
+    start = draw(noisy.shape[-1], generator)
+    return noisy[:, start : start + length], clean[:, start : start + length]
+
+
 def in_place(noisy, clean, length, generator):
     noisy *= 1.5
     return right_crop(noisy, clean, length, generator)
@@ -90,6 +109,10 @@ def test_right_crop_passes(answer):
         (no_generator, "the same seed gave two different windows"),
         (own_seed, "gives the same window"),
         (never_the_end, "never starts at 3; torch.randint leaves its upper end out"),
+        (never_the_beginning, "never starts at 0; torch.randint begins at 0"),
+        (one_place_too_few, "never starts at 3; torch.randint leaves its upper end out"),
+        (wrong_axis_counted, "count them with noisy.shape[-1]"),
+        (past_the_end, "ran past the end of the clip"),
         (in_place, "changed one of its inputs"),
     ],
 )
@@ -122,6 +145,16 @@ def make_step(order, *, swap=False, tensor=False, late=False):
                 optimizer.step()
         loss = forward() if late else loss
         return loss if tensor else loss.item()
+
+    return step
+
+
+def learn_from(given, wanted):
+    """Write a right step whose model sees one side of the pair and whose loss the other."""
+
+    def step(model, optimizer, loss_fn, noisy, clean):
+        sides = {"noisy": noisy, "clean": clean}
+        return make_step("zfbs")(model, optimizer, loss_fn, sides[given], sides[wanted])
 
     return step
 
@@ -164,6 +197,9 @@ def test_a_detached_loss_passes():
         (make_step("zfbss"), "the step is twice as long"),
         (make_step("zfbbs"), "the step is twice as long"),
         (make_step("zfbs", swap=True), "estimate and reference are swapped"),
+        (learn_from("noisy", "noisy"), "write reference=clean"),
+        (learn_from("clean", "noisy"), "write reference=clean"),
+        (learn_from("clean", "clean"), "call model(noisy)"),
         (make_step("zfbs", tensor=True), "return loss.item()"),
         (make_step("zfbs", late=True), "return the loss that you called backward on"),
         (one_number_only, "yours has shape (2,)"),
@@ -196,6 +232,23 @@ def make_measure(*, evaluate=True, no_grad=True, restore=True, combine=None, lea
         return combine(losses) if combine else sum(losses) / len(losses)
 
     return measure
+
+
+def swapped(model, loss_fn, batches):
+    return make_measure()(
+        model,
+        lambda *, estimate, reference: loss_fn(estimate=reference, reference=estimate),
+        batches,
+    )
+
+
+def switched_off_for_good(model, loss_fn, batches):
+    torch.set_grad_enabled(False)
+    model_was_training = model.training
+    model.eval()
+    losses = [loss_fn(estimate=model(x), reference=y).item() for x, y in batches]
+    model.train(model_was_training)
+    return sum(losses) / len(losses)
 
 
 def with_inference_mode(model, loss_fn, batches):
@@ -231,6 +284,8 @@ def test_right_measures_pass(answer):
         (make_measure(combine=lambda losses: losses[-1]), "the last batch alone"),
         (make_measure(combine=lambda losses: losses[0]), "the first batch alone"),
         (make_measure(combine=lambda losses: 2 * losses[0] + 1), "average the loss"),
+        (swapped, "estimate and reference are swapped"),
+        (switched_off_for_good, "gradients are still switched off"),
         (make_measure(combine=lambda losses: losses), "not list"),
         (make_measure(combine=lambda losses: float("nan")), "came out as nan"),
         (make_measure(combine=lambda losses: torch.tensor(losses)), "yours has shape"),
@@ -238,3 +293,4 @@ def test_right_measures_pass(answer):
 )
 def test_wrong_measures_get_their_sentence(answer, message):
     assert_not_yet(check_validation_loss(answer), message)
+    assert torch.is_grad_enabled()

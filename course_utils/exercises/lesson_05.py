@@ -27,7 +27,7 @@ def check_random_crop(answer: Callable[..., tuple[Tensor, Tensor]]) -> Feedback:
     Notebook: 05
     """
     try:
-        for num_samples, length in ((10, 10), (12, 9), (40, 39), (1000, 16)):
+        for num_samples, length in ((12, 9), (40, 39), (1000, 16), (10, 10)):
             starts = set()
             for seed in range(100):
                 start = _crop(answer, num_samples, length, seed)
@@ -88,11 +88,25 @@ def _crop(answer: Callable, num_samples: int, length: int, seed: int) -> int:
     """Cut one window from numbered samples and return where it starts."""
     noisy = torch.arange(num_samples, dtype=torch.float32)[None]  # the value tells the place
     generator = torch.Generator().manual_seed(seed)
-    result = call_answer(answer, noisy, -noisy, length, generator)
+    try:
+        result = call_answer(answer, noisy, -noisy, length, generator)
+    except NotYetError as error:
+        if "random_ expects" not in str(error):
+            raise
+        raise NotYetError(
+            f"torch.randint had nothing to choose from, but a clip of {num_samples} samples has "
+            f"{num_samples - length + 1} place(s) for a window of {length}; count them with "
+            "noisy.shape[-1]."
+        ) from error
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise NotYetError("return two tensors, the noisy window and the clean one.")
     starts = []
     for name, window, sign in zip(("noisy", "clean"), result, (1, -1), strict=True):
+        if isinstance(window, Tensor) and window.dim() == 2 and 0 < window.shape[1] < length:
+            raise NotYetError(
+                f"the {name} window holds {window.shape[1]} samples instead of {length}: it ran "
+                "past the end of the clip; draw a start that leaves room for the whole window."
+            )
         if not isinstance(window, Tensor) or window.shape != (1, length):
             got = tuple(window.shape) if isinstance(window, Tensor) else type(window).__name__
             raise NotYetError(
@@ -125,10 +139,11 @@ def _check_starts(starts: set[int], num_samples: int, length: int) -> None:
     if last and len(starts) == 1:
         raise NotYetError("another seed gives the same window; let the generator draw the start.")
     if last < 10 and starts != set(range(last + 1)):
-        missing = min(set(range(last + 1)) - starts)
+        missing = max(set(range(last + 1)) - starts)
+        hint = "leaves its upper end out" if missing == last else "begins at 0 if given one number"
         raise NotYetError(
             f"a window of {length} samples out of {num_samples} can start anywhere from 0 to "
-            f"{last}, and yours never starts at {missing}; torch.randint leaves its upper end out."
+            f"{last}, and yours never starts at {missing}; torch.randint {hint}."
         )
 
 
@@ -140,21 +155,21 @@ def _check_steps(answer: Callable, seed: int) -> None:
     model, batches = _material(seed)
     start = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=_LEARNING_RATE)
-    swapped = []
+    fed: list[Tensor] = []
+    judged: list[tuple[Tensor, Tensor]] = []
+    model.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
 
     def loss_fn(*, estimate: Tensor, reference: Tensor) -> Tensor:
-        swapped.append(reference.requires_grad and not estimate.requires_grad)
+        judged.append((estimate, reference))
         return _lopsided_loss(estimate=estimate, reference=reference)
 
     for step, (noisy, clean) in enumerate(batches):
         with torch.no_grad():
             before = _lopsided_loss(estimate=model(noisy), reference=clean).item()
+        fed.clear()
+        judged.clear()
         result = call_answer(answer, model, optimizer, loss_fn, noisy, clean)
-        if any(swapped):
-            raise NotYetError(
-                "estimate and reference are swapped: estimate is what the model made, reference "
-                "is clean."
-            )
+        _check_roles(fed, judged, noisy, clean)
         _compare_weights(model, start, batches[: step + 1])
         if isinstance(result, Tensor) and result.requires_grad:
             raise NotYetError(
@@ -166,6 +181,23 @@ def _check_steps(answer: Callable, seed: int) -> None:
                 f"the weights are right, but you return {value:.4f} where the loss before the "
                 f"step was {before:.4f}; return the loss that you called backward on."
             )
+
+
+def _check_roles(fed: Sequence, judged: Sequence, noisy: Tensor, clean: Tensor) -> None:
+    """Refuse a step that hands the right things to the wrong places."""
+    for estimate, reference in judged:
+        if reference.requires_grad and not estimate.requires_grad:
+            raise NotYetError(
+                "estimate and reference are swapped: estimate is what the model made, reference "
+                "is clean."
+            )
+        if not torch.equal(reference, clean):
+            raise NotYetError(
+                "the loss compares with something else than clean, so the model learns to copy "
+                "that; write reference=clean."
+            )
+    if not all(torch.equal(given, noisy) for given in fed):
+        raise NotYetError("the model was given something else than noisy; call model(noisy).")
 
 
 def _compare_weights(model: nn.Module, start: nn.Module, batches: Sequence) -> None:
@@ -260,10 +292,18 @@ def _check_validation(answer: Callable, seed: int, training: bool, num_batches: 
     model.eval()
     with torch.no_grad():
         right = [_lopsided_loss(estimate=model(x), reference=y).item() for x, y in batches]
+        swapped = [_lopsided_loss(estimate=y, reference=model(x)).item() for x, y in batches]
     model.train(training)
     model.modes, model.grads = [], []
     before = copy.deepcopy(model.state_dict())
+    grad_enabled = torch.is_grad_enabled()
     result = call_answer(answer, model, _lopsided_loss, batches)
+    if torch.is_grad_enabled() != grad_enabled:
+        torch.set_grad_enabled(grad_enabled)
+        raise NotYetError(
+            "gradients are still switched off when your function is done, and nothing could be "
+            "trained any more; with torch.no_grad(): switches them on again."
+        )
     if not model.modes:
         raise NotYetError("the model was never called; compute estimate = model(noisy).")
     if any(model.modes):
@@ -283,10 +323,10 @@ def _check_validation(answer: Callable, seed: int, training: bool, num_batches: 
             f"the model came in {'training' if training else 'eval'} mode and left in the other; "
             "remember model.training at the start and give it to model.train(...) at the end."
         )
-    _compare_mean(_number(result), right)
+    _compare_mean(_number(result), right, swapped)
 
 
-def _compare_mean(value: float, right: list[float]) -> None:
+def _compare_mean(value: float, right: list[float], swapped: list[float]) -> None:
     """Compare with the mean over the batches and with the usual wrong numbers."""
     mean = sum(right) / len(right)
     if math.isclose(value, mean, rel_tol=1e-4):
@@ -298,6 +338,8 @@ def _compare_mean(value: float, right: list[float]) -> None:
         hint = "this is the last batch alone; collect the losses of all of them."
     elif math.isclose(value, right[0], rel_tol=1e-4):
         hint = "this is the first batch alone; return after the loop, not inside it."
+    elif math.isclose(value, sum(swapped) / len(swapped), rel_tol=1e-4):
+        hint = "estimate and reference are swapped; reference is clean."
     raise NotYetError(f"yours gives {value:.4f} where {mean:.4f} is right: {hint}")
 
 
