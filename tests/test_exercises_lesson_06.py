@@ -17,13 +17,13 @@ def assert_not_yet(feedback, message):
 
 
 def fails(*_):
-    raise RuntimeError("two\nlines")
+    raise RuntimeError("no idea")
 
 
 SHARED_MISTAKES = [
-    (fails, "Your function stopped with RuntimeError: two lines"),
-    (lambda *_: None, "returns nothing"),
-    (3, "Hand over the function itself, not int"),
+    (fails, "your function stopped with RuntimeError: no idea"),
+    (lambda *_: None, "gives back None"),
+    (3, "the check needs the function itself, got int"),
 ]
 
 
@@ -62,6 +62,11 @@ def estimate_on_top(e, r):
     return db(e, e - target(e, r))
 
 
+def unscaled_rest(e, r):
+    e, r = centre(e, r)
+    return db(target(e, r), e - r)
+
+
 def wrong_energy(e, r):
     e, r = centre(e, r)
     scaled = (e @ r) / (e @ e) * r
@@ -90,7 +95,7 @@ def test_right_si_sdr_passes(answer):
         (lambda e, r: "10 dB", "yours is str"),
         (lambda e, r: e, "yours has shape (2000,)"),
         (lambda e, r: e.sum() / 0, "look for a division by zero"),
-        (in_place, "were changed"),
+        (in_place, "changed one of its inputs"),
         (lambda e, r: db(target(e, r), e - target(e, r)), "subtract the mean"),
         (lambda e, r: -right_si_sdr(e, r), "upside down"),
         (lambda e, r: 2 * right_si_sdr(e, r), "the factor is 10, not 20"),
@@ -101,6 +106,8 @@ def test_right_si_sdr_passes(answer):
         (unscaled_top, "above the line belongs the scaled target"),
         (estimate_on_top, "belongs the target alone"),
         (wrong_energy, "not of the estimate"),
+        (lambda e, r: 10 ** (right_si_sdr(e, r) / 10), "this is the ratio itself"),
+        (unscaled_rest, "the estimate minus the scaled target"),
     ],
 )
 def test_wrong_si_sdr_gets_its_sentence(answer, message):
@@ -122,6 +129,11 @@ def ends(values, low=0.025, high=0.975):
 def shuffled_means(values):
     """Drawn without replacement: always the same clips, always the same mean."""
     return torch.stack([values[torch.randperm(len(values))].mean() for _ in range(100)])
+
+
+def over_the_resamples(values):
+    drawn = torch.randint(len(values), (1000, len(values)))
+    return ends(values[drawn].mean(dim=0))
 
 
 def shrink(values):
@@ -147,8 +159,8 @@ def test_an_interval_as_a_list_or_tensor_passes():
     ("answer", "message"),
     [
         *SHARED_MISTAKES,
-        (lambda v: v.mean(), "Return two numbers"),
-        (lambda v: ends(means(v))[::-1], "The ends are swapped"),
+        (lambda v: v.mean(), "return two numbers"),
+        (lambda v: ends(means(v))[::-1], "the ends are swapped"),
         (lambda v: (v.mean(), v.mean()), "with replacement"),
         (
             lambda v: ends(torch.stack([v[torch.randperm(len(v))].mean() for _ in range(99)])),
@@ -161,9 +173,11 @@ def test_an_interval_as_a_list_or_tensor_passes():
         (lambda v: ends(means(v), 0.005, 0.995), "too wide"),
         (lambda v: ends(means(v, num_drawn=6)), "as many clips in each resample"),
         (lambda v: ends(means(v), 0.25, 0.75), "0.025 and 0.975"),
-        (lambda v: (v.mean() - 1, "high"), "The upper end is one number, and yours is str"),
+        (lambda v: (v.mean() - 1, "high"), "the upper end is one number, and yours is str"),
         (lambda v: (0.0, 0.0), "with replacement"),
-        (shrink, "were changed"),
+        (lambda v: ends(means(v), 0.0, 1.0), "from the smallest mean to the largest"),
+        (over_the_resamples, "average over the clips of each resample"),
+        (shrink, "changed one of its inputs"),
     ],
 )
 def test_wrong_interval_gets_its_sentence(answer, message):
@@ -196,7 +210,7 @@ def test_right_names_pass(answer):
     [
         *SHARED_MISTAKES,
         (lambda rows: [], "is missing from your list"),
-        (lambda rows: "clip 1", "Return a list of names, not str"),
+        (lambda rows: "clip 1", "return a list of names, not str"),
         (lambda rows: [row for row in rows if change(row) < 0], "yours holds dict"),
         (lambda rows: [row["name"] for row in rows], "got better by"),
         (lambda rows: [row["name"] for row in rows if change(row) <= 0], "scored the same"),
