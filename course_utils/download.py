@@ -1,37 +1,30 @@
-"""Fetch a public set: downloads that go on where they stopped, archives unpacked safely."""
+"""Downloads that go on where they stopped and end with the right checksum."""
 
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
 import re
-import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.client import HTTPException
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a single byte
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
-_DAMAGED += (EOFError, OSError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
 _NOTHING_LEFT = 416  # HTTP: the range asked for begins behind the end
+_GONE = (404, 410)
+_ALGORITHMS = {32: "md5", 64: "sha256"}  # told by the number of hexadecimal digits
 
 
 def download(
     url: str,
     path: str | os.PathLike,
     *,
-    sha256: str,
-    progress: Callable[[int, int | None], None] | None = None,
+    size: int,
+    checksum: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Fetch a file, unless it is there already.
 
@@ -41,16 +34,17 @@ def download(
     Args:
         url: Address, beginning with ``http://`` or ``https://``.
         path: The file to write; its folder is made.
-        sha256: The checksum that the file must have, 64 hexadecimal digits.
-        progress: Called as ``progress(done, total)`` with bytes; ``total`` is None where the
-            server does not say.
+        size: How many bytes to expect. What is a hundredth larger or smaller is refused.
+        checksum: The MD5 or SHA-256 sum that the file must have, 32 or 64 hexadecimal digits;
+            None where nobody published one.
+        progress: Called as ``progress(done, total)`` with bytes.
 
     Returns:
         The path of the file.
 
     Raises:
-        ValueError: If ``url`` or ``sha256`` is malformed, or the file has another checksum.
-        ConnectionError: If the server cannot be reached or stops early.
+        ValueError: If an argument is malformed, or the file is not the one that was expected.
+        ConnectionError: If the server cannot be reached, has no such file or stops early.
 
     Source:
         RFC 9110, section 14 (range requests).
@@ -59,30 +53,67 @@ def download(
     """
     if not re.match(r"https?://", str(url)):
         raise ValueError(f"url must begin with http:// or https://, got {url!r}; correct it.")
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
-        raise ValueError(f"sha256 must have 64 hexadecimal digits, got {sha256!r}; copy it anew.")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"size must be a whole number of bytes, got {size!r}; look it up.")
+    if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", str(checksum)):
+        raise ValueError(
+            f"checksum must have 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
+            f"copy it anew."
+        )
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"path {str(path)!r} is a folder; add the name of the file.")
     if path.is_file():
-        if _checksum(path) == sha256.lower():
-            return path
-        raise ValueError(f"path {str(path)!r} holds another file; remove it or choose a new name.")
+        if _difference(path, size, checksum):
+            raise ValueError(
+                f"path {str(path)!r} holds another file; remove it or choose a new name."
+            )
+        return path
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    _fetch(url, part, progress)
-    found = _checksum(part)
-    if found != sha256.lower():
+    _fetch(url, part, size, progress)
+    if difference := _difference(part, size, checksum):
         part.unlink()
         raise ValueError(
-            f"sha256 of {url} must be {sha256.lower()[:12]}..., got {found[:12]}...; nothing was "
-            f"kept: try again, and if it stays so, look for a newer checksum."
+            f"the file from {url} {difference}; nothing was kept: try again, and if it stays so, "
+            f"the publisher may have changed it."
         )
     os.replace(part, path)
     return path
 
 
-def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None] | None) -> None:
+def file_checksum(path: str | os.PathLike, algorithm: str = "sha256") -> str:
+    """Compute the checksum of a file.
+
+    Args:
+        path: The file.
+        algorithm: "md5" or "sha256".
+
+    Returns:
+        The sum in hexadecimal digits.
+
+    Notebook: 05
+    """
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, algorithm).hexdigest()
+
+
+def _difference(path: Path, size: int, checksum: str | None) -> str | None:
+    """What is wrong with the file, in words, or None."""
+    if checksum is None:
+        found = path.stat().st_size
+        return None if _is_near(found, size) else f"has {found} bytes instead of about {size}"
+    found = file_checksum(path, _ALGORITHMS[len(checksum)])
+    if found == checksum.lower():
+        return None
+    return f"must have the checksum {checksum.lower()[:12]}..., got {found[:12]}..."
+
+
+def _is_near(found: int, size: int) -> bool:
+    return abs(found - size) <= 0.01 * size
+
+
+def _fetch(url: str, part: Path, size: int, progress: Callable | None) -> None:
     """Write the rest of `url` to `part`."""
     done = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "noise-cancellation-course", "Accept-Encoding": "identity"}
@@ -93,103 +124,30 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None] | N
             if not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
                 done = 0  # the server sends the file from its beginning
             length = answer.headers.get("Content-Length")
-            total = done + int(length) if length else None
+            total = done + int(length) if length else size
+            if answer.headers.get_content_type() == "text/html" or not _is_near(total, size):
+                raise ValueError(
+                    f"url {url} offers a web page or {total} bytes instead of about {size}; open "
+                    f"it in a browser to see why."
+                )
             with open(part, "ab" if done else "wb") as target:
                 while block := answer.read(_BLOCK):
                     target.write(block)
                     done += len(block)
+                    if done > 1.01 * size:
+                        break  # without end, perhaps; what it is not is the file
                     if progress:
                         progress(done, total)
     except HTTPError as error:
         if error.code == _NOTHING_LEFT:
             return  # every byte is here already; the checksum decides
-        raise ConnectionError(f"url {url} was answered with {error}; check the address.") from error
+        hint = "look for its new address" if error.code in _GONE else "try again later"
+        raise ConnectionError(f"url {url} was answered with {error}; {hint}.") from error
     except (OSError, HTTPException) as error:
         raise ConnectionError(
             f"url {url} could not be read ({error}); call again to go on after {done} bytes."
         ) from error
-    if total is not None and done < total:
+    if done < total and (length or not _is_near(done, size)):
         raise ConnectionError(
             f"url {url} stopped after {done} of {total} bytes; call again to go on from there."
         )
-
-
-def _checksum(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> Path:
-    """Unpack a .zip or .tar archive (also .tar.gz, .tar.bz2, .tar.xz) into a folder.
-
-    Every name is looked at before anything is written: an archive from a stranger may try to
-    write outside the folder, with ``..``, an absolute path or a link.
-
-    Args:
-        archive: The archive.
-        folder: Where to unpack; made if need be, files of the same name are replaced.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FileNotFoundError: If there is no archive.
-        ValueError: If it is no archive, is damaged, or would write outside the folder.
-
-    Notebook: 05
-    """
-    archive, folder = Path(archive), Path(folder)
-    if not archive.is_file():
-        raise FileNotFoundError(f"archive {str(archive)!r} is not there; download it first.")
-    try:
-        with _opened(archive) as members:
-            for name, reader in members:
-                if reader is None or not _stays_inside(name):
-                    raise ValueError(
-                        f"archive {archive.name!r} holds {name!r}, which is a link or leads out of "
-                        f"the folder; do not unpack it."
-                    )
-            for name, reader in members:
-                target = folder / name
-                if name.endswith("/"):
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with reader() as source, open(target, "wb") as sink:
-                    shutil.copyfileobj(source, sink, _BLOCK)
-    except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # a full disk, a forbidden folder: the system says it best
-        reason = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
-        raise ValueError(
-            f"archive {archive.name!r} cannot be unpacked ({reason}); download it again."
-        ) from error
-    return folder
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO] | None]]]:
-    """The members as (name, how to open it); None for what is neither a file nor a folder."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            yield [(item.filename, _zip_reader(file, item)) for item in file.infolist()]
-    else:
-        with tarfile.open(archive) as file:
-            yield [(item.name + "/" * item.isdir(), _tar_reader(file, item)) for item in file]
-
-
-def _zip_reader(file: zipfile.ZipFile, item: zipfile.ZipInfo) -> Callable[[], BinaryIO] | None:
-    link = stat.S_ISLNK(item.external_attr >> 16)  # where Unix keeps the file's type
-    return None if link else lambda: file.open(item)
-
-
-def _tar_reader(file: tarfile.TarFile, item: tarfile.TarInfo) -> Callable[[], BinaryIO] | None:
-    return (lambda: file.extractfile(item)) if item.isfile() or item.isdir() else None
-
-
-def _stays_inside(name: str) -> bool:
-    """Whether a member's name leads nowhere but below the folder, on any system."""
-    for path in (PurePosixPath(name), PureWindowsPath(name)):
-        if path.anchor or ".." in path.parts:
-            return False
-    return True

@@ -88,7 +88,7 @@ def musan(folder: str | os.PathLike, *, part: str = "noise") -> list[Recording]:
     """List MUSAN: ``part/source/*.wav``; label: the part; group: the recording itself.
 
     Args:
-        folder: The folder ``musan``.
+        folder: The folder ``musan``, or the one that holds it.
         part: "noise", "music" or "speech".
 
     Returns:
@@ -104,7 +104,7 @@ def musan(folder: str | os.PathLike, *, part: str = "noise") -> list[Recording]:
     """
     if part not in ("noise", "music", "speech"):
         raise ValueError(f"part must be 'noise', 'music' or 'speech', got {part!r}; choose one.")
-    files = _files(folder, f"{part}/*/*.wav", f"{part}/source/name.wav")
+    files = _files(folder, f"**/{part}/*/*.wav", f"{part}/source/name.wav")
     return [Recording(path, part, path.stem) for path in files]
 
 
@@ -112,7 +112,8 @@ def esc50(folder: str | os.PathLike) -> list[Recording]:
     """List ESC-50: 2000 clips of 5 s; label: the category; group: the recording it was cut from.
 
     Args:
-        folder: The unpacked repository, with ``meta/esc50.csv`` and ``audio/``.
+        folder: The unpacked repository, with ``meta/esc50.csv`` and ``audio/``, or the folder
+            that holds it.
 
     Returns:
         The recordings, in the order of the table.
@@ -125,12 +126,8 @@ def esc50(folder: str | os.PathLike) -> list[Recording]:
 
     Notebook: 05
     """
-    root = _folder(folder)
-    table = root / "meta" / "esc50.csv"
-    if not table.is_file():
-        raise ValueError(
-            f"folder must hold meta/esc50.csv, got {str(root)!r}; unpack ESC-50 there."
-        )
+    table = _files(folder, "**/meta/esc50.csv", "meta/esc50.csv")[0]
+    root = table.parents[1]
     with open(table, newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     found = [
@@ -184,7 +181,9 @@ def _folder(folder: str | os.PathLike) -> Path:
 
 
 def _files(folder: str | os.PathLike, pattern: str, layout: str) -> list[Path]:
-    files = sorted(path for path in _folder(folder).glob(pattern) if path.is_file())
+    found = _folder(folder).glob(pattern)
+    # macOS leaves a file ._name beside each name in an archive.
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     if not files:
         raise ValueError(f"folder must hold {layout}, got {str(folder)!r}; point to the set's top.")
     return files

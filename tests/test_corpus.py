@@ -2,6 +2,10 @@
 
 import csv
 import hashlib
+import re
+import subprocess
+import sys
+import zipfile
 from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
@@ -10,7 +14,9 @@ import soundfile
 import torch
 
 from course_utils import corpus
+from course_utils.catalogue import Archive, PublicSet, table
 from course_utils.corpus import Clip, check_files, load_manifest, pair_folders, select
+from course_utils.public_sets import musan
 
 COLUMNS = [column.name for column in fields(Clip) if column.name != "data_dir"]
 CLIPS = [
@@ -167,3 +173,86 @@ def test_the_default_is_the_folder_beside_the_package():
     assert (corpus.DATA_DIR / "build_data.py").is_file()
     clip = select(role="speech", split="test", kind="nl_big")[0]
     assert clip.path.is_file() and clip.load().shape == (1, round(clip.duration * 16_000))
+
+
+# ---- the command line ----
+
+
+@pytest.fixture
+def one_set(monkeypatch, tmp_path):
+    """A catalogue of one tiny set, whose archive lies on the disk and whose address is dead."""
+    archive = tmp_path / "noise.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("musan/noise/a/one.wav", b"sound" * 100)
+    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+    entry = PublicSet(
+        name="tiny",
+        holds="one noise",
+        licence="CC0",
+        page="https://example.org/tiny",
+        archives=(
+            Archive("http://127.0.0.1:9/noise.zip", "noise.zip", archive.stat().st_size, md5),
+        ),
+        unpacked=1000,
+        count=lambda folder: len(musan(folder)),
+    )
+    monkeypatch.setattr(corpus, "CATALOGUE", {"tiny": entry})
+    return archive
+
+
+@pytest.mark.parametrize("arguments", [[], ["--list"], ["--list", "musan"]])
+def test_the_command_lists_the_room_and_the_sets(arguments, tmp_path, capsys):
+    assert corpus.main([*arguments, "--folder", str(tmp_path / "sets")]) == 0
+    first, _, *rest = capsys.readouterr().out.splitlines()
+    assert re.match(r"[\d.]+ GB free in ", first)
+    assert "\n".join(rest) == table()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_fetched_without_yes(one_set, tmp_path, capsys):
+    assert corpus.main(["tiny", "--folder", str(tmp_path / "sets")]) == 1
+    said = capsys.readouterr().out
+    for word in ("one noise", "CC0", "https://example.org/tiny", "GB to fetch", "--yes"):
+        assert word in said
+    assert list(tmp_path.iterdir()) == [one_set]
+
+
+def test_an_archive_becomes_a_set_and_is_found_the_next_time(one_set, tmp_path, capsys):
+    command = ["tiny", "--folder", str(tmp_path / "sets")]
+    assert corpus.main([*command, "--archive", str(one_set), "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("licence: CC0") < said.index("unpacking")
+    assert said.rstrip().endswith("1 recordings or pairs")
+    assert len(musan(tmp_path / "sets" / "tiny")) == 1 and one_set.is_file()
+    assert corpus.main(command) == 0  # nothing to agree to: it is there
+    assert "unpacking" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["tiny", "--yes"], r"could not be read .*example\.org/tiny.*--archive"),
+        (["tiny", "--yes", "--archive", "nothing.zip"], "'nothing.zip' is not there"),
+        (["other"], "set must be one of tiny, got 'other'"),
+    ],
+)
+def test_every_error_is_one_sentence_and_code_2(one_set, tmp_path, capsys, arguments, reason):
+    assert corpus.main([*arguments, "--folder", str(tmp_path / "sets")]) == 2
+    said = capsys.readouterr().err
+    assert re.match(rf"error: .*{reason}", said) and said.count("\n") == 1
+    assert not list((tmp_path / "sets").glob("*"))
+
+
+def test_an_interruption_says_how_to_go_on(one_set, tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "fetch", interrupted)
+    assert corpus.main(["tiny", "--yes", "--folder", str(tmp_path)]) == 1
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_the_command_runs_as_a_module(tmp_path):
+    command = [sys.executable, "-m", "course_utils.corpus", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert table() in done.stdout and done.stderr == ""

@@ -78,8 +78,22 @@ def test_musan_lists_one_part(tmp_path):
         musan(tmp_path, part="hum")
 
 
+def test_sets_are_found_one_folder_further_down(tmp_path):
+    write(tmp_path, "a/musan/noise/free-sound/noise-free-sound-0000.wav")
+    assert [r.group for r in musan(tmp_path / "a")] == ["noise-free-sound-0000"]
+    make_esc50(tmp_path / "b" / "ESC-50-main", [["1-1-A-0.wav", 1, 0, "dog", True, 1, "A"]])
+    write(tmp_path, "b/ESC-50-main/audio/1-1-A-0.wav")
+    assert [r.label for r in esc50(tmp_path / "b")] == ["dog"]
+
+
+def test_the_files_that_macos_leaves_beside_others_are_no_recordings(tmp_path):
+    write(tmp_path, "TBUS/ch01.wav", "dev-clean/84/1/84-1-0001.flac")
+    write(tmp_path, "dev-clean/84/1/._84-1-0001.flac")
+    assert len(librispeech(tmp_path)) == 1
+
+
 def make_esc50(root, rows):
-    (root / "meta").mkdir()
+    (root / "meta").mkdir(parents=True)
     with open(root / "meta" / "esc50.csv", "w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow("filename fold target category esc10 src_file take".split())
@@ -105,7 +119,7 @@ def test_esc50_groups_the_takes_of_one_recording(tmp_path):
 
 
 def test_esc50_without_its_table_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold meta/esc50\.csv, got .*unpack ESC-50 there"):
+    with pytest.raises(ValueError, match=r"must hold meta/esc50\.csv, .*point to the set's top"):
         esc50(tmp_path)
 
 

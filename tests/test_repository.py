@@ -17,7 +17,7 @@ PACKAGE = ROOT / "course_utils"
 # A module imports only what stands before it, so that a reader can start at the top.
 MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
-    *("corpus", "download", "public_sets", "datasets"),
+    *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus", "datasets"),
     *("features", "models", "export", "baselines", "losses", "training", "metrics"),
     *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
     *("denoise", "evaluate", "train", "check_environment"),

@@ -1,0 +1,148 @@
+"""Archives from strangers, unpacked safely: all or nothing, and nowhere but in one folder."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+_BLOCK = 1 << 18
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+_DAMAGED += (EOFError, OSError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
+
+Reader = Callable[[], BinaryIO] | None  # opens a member; None for what is no file and no folder
+
+
+def unpack(
+    archives: str | os.PathLike | Sequence[str | os.PathLike],
+    folder: str | os.PathLike,
+    *,
+    limit: int | None = None,
+    check: Callable[[Path], object] | None = None,
+) -> Path:
+    """Unpack archives (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) into a new folder, all or nothing.
+
+    Every name is looked at before anything is written: an archive from a stranger may try to
+    write outside the folder, with ``..``, an absolute path or a link, or to fill the disk. The
+    files go to ``folder`` with ``.unpacking`` added, which gets its name once all are there.
+
+    Args:
+        archives: One archive, or several that share the folder.
+        folder: The folder to make; it must not be there yet.
+        limit: How many bytes the files may have in all; None for no limit.
+        check: Called with the unpacked folder before it gets its name; what it raises undoes
+            the unpacking.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: If an archive is not there.
+        ValueError: If one is no archive, is damaged, would write outside the folder or more than
+            the limit, or if the folder exists.
+
+    Notebook: 05
+    """
+    if isinstance(archives, str | os.PathLike):
+        archives = [archives]
+    archives, folder = [Path(archive) for archive in archives], Path(folder)
+    if folder.exists():
+        raise ValueError(f"folder {str(folder)!r} is there already; remove it or choose another.")
+    announced = 0
+    for archive in archives:
+        announced += _look_over(archive, None if limit is None else limit - announced)
+    staging = folder.with_name(folder.name + ".unpacking")
+    shutil.rmtree(staging, ignore_errors=True)  # left by a run that was killed
+    try:
+        staging.mkdir(parents=True)
+        for archive in archives:
+            _write(archive, staging)
+        if check:
+            check(staging)
+        os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def _look_over(archive: Path, limit: int | None) -> int:
+    """Refuse what is dangerous; return how many bytes the files will have."""
+    if not archive.is_file():
+        raise FileNotFoundError(f"archive {str(archive)!r} is not there; download it first.")
+    total = 0
+    with _opened(archive) as members:
+        for name, size, reader in members:
+            if reader is None or not _stays_inside(name):
+                raise ValueError(
+                    f"archive {archive.name!r} holds {name!r}, which is a link or leads out of "
+                    f"the folder; do not unpack it."
+                )
+            total += size
+            if limit is not None and total > limit:
+                raise ValueError(
+                    f"archive {archive.name!r} would fill the disk with more than {limit} bytes; "
+                    f"do not unpack it."
+                )
+    return total
+
+
+def _write(archive: Path, folder: Path) -> None:
+    with _opened(archive) as members:
+        for name, _, reader in members:
+            target = folder / name
+            if name.endswith("/"):
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with reader() as source, open(target, "wb") as sink:
+                shutil.copyfileobj(source, sink, _BLOCK)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[tuple[str, int, Reader]]]:
+    """The members as (name, size, reader), one after the other; damage is said in words."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                yield (
+                    (item.filename, item.file_size, _zip_reader(file, item))
+                    for item in file.infolist()
+                )
+        else:
+            with tarfile.open(archive) as file:
+                yield (
+                    (item.name + "/" * item.isdir(), item.size, _tar_reader(file, item))
+                    for item in file
+                )
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # a full disk, a forbidden folder: the system says it best
+        reason = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
+        raise ValueError(
+            f"archive {archive.name!r} cannot be unpacked ({reason}); download it again."
+        ) from error
+
+
+def _zip_reader(file: zipfile.ZipFile, item: zipfile.ZipInfo) -> Reader:
+    kind = stat.S_IFMT(item.external_attr >> 16)  # where Unix keeps the file's type, or 0
+    return (lambda: file.open(item)) if kind in (0, stat.S_IFREG, stat.S_IFDIR) else None
+
+
+def _tar_reader(file: tarfile.TarFile, item: tarfile.TarInfo) -> Reader:
+    return (lambda: file.extractfile(item)) if item.isfile() or item.isdir() else None
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a member's name leads nowhere but below the folder, on any system."""
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if path.anchor or ".." in path.parts:
+            return False
+    return True

@@ -1,0 +1,68 @@
+"""A small server on this machine that misbehaves on demand, for the tests of downloads."""
+
+import functools
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `server.files` under any folder; the folder says how.
+
+    plain ignores ranges, breaks stops half-way, nolength says no length, short does both,
+    endless never stops by itself, page sends HTML, forbidden and missing refuse.
+    """
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers.get("Range")))
+        _, how, name = self.path.split("/", 2)
+        if how in ("missing", "forbidden"):
+            return self.send_error(404 if how == "missing" else 403)
+        if how == "page":
+            return self.answer(b"<html>moved</html>", {"Content-Type": "text/html"})
+        content = self.server.files[name]
+        if how == "endless":
+            return self.answer(content * 20, {})
+        wanted = self.headers.get("Range")
+        if wanted is None or how == "plain":
+            start, status, headers = 0, 200, {}
+        else:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                return self.send_error(416)
+            status = 206
+            headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        body = content[start:]
+        if how not in ("nolength", "short"):
+            headers["Content-Length"] = str(len(body))
+        self.answer(body[: len(body) // 2] if how in ("breaks", "short") else body, headers, status)
+
+    def answer(self, body, headers, status=200):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except ConnectionError:
+            pass  # the client had enough
+        self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def serving(files):
+    """Serve `files`, a dict from name to bytes; the server knows its url and what was asked."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.asked = files, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
