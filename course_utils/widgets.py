@@ -373,6 +373,7 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
     start = STFTConfig(sample_rate=sample_rate)
     picture = empty_picture(axes, start, num_samples / sample_rate, SPECTROGRAM_MAP, VMIN, VMAX)
     bar = figure.colorbar(picture, ax=axes, label="Level (dB)", pad=0.02)
+    axes.yaxis.set_label_coords(-0.06, 0.5)  # where it stays, however wide the numbers are
 
     def update(n_fft: int, hop_length: int, win_length: int, window: str, scale: str) -> View:
         config = STFTConfig(sample_rate, n_fft, win_length, hop_length, window)
@@ -385,11 +386,12 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
             size = triangles @ magnitude(spectrogram)  # (mel, frame)
             shape = f"shape (mel, frame) = <b>{tuple(size.shape)}</b>"
             contents = f"{size.numel():,} of {numbers:,} numbers are left"
-            spectrogram = torch.polar(torch.linalg.pinv(triangles) @ size, spectrogram.angle())
+            spread = (torch.linalg.pinv(triangles) @ size).clamp(min=0)
+            spectrogram = torch.polar(spread, spectrogram.angle())
             size = size / triangles.sum(dim=1, keepdim=True).clamp(min=1)  # so that levels compare
         else:
             size = magnitude(spectrogram)
-        _show_on_scale(picture, bar, size, config, scale)
+        bright = _show_on_scale(picture, bar, size, config, scale)
         inverse = (
             "<b>invertible</b>: the sound can be rebuilt exactly"
             if config.invertible and triangles is None
@@ -400,7 +402,8 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
         facts = (
             f"{shape} &middot; {config.hz_per_bin:.1f} Hz per bin &middot; "
             f"{config.ms_per_frame:.1f} ms per frame &middot; window of "
-            f"{1000 * win_length / sample_rate:.1f} ms &middot; {contents}<br>{inverse}"
+            f"{1000 * win_length / sample_rate:.1f} ms &middot; {contents}<br>{inverse} "
+            f"&middot; {bright:.1%} of the picture wears the upper half of the colours"
         )
         if not config.invertible:
             return View(facts)
@@ -441,8 +444,11 @@ def _mel_triangles(config: STFTConfig) -> Tensor:
 
 def _show_on_scale(
     picture: AxesImage, bar: Colorbar, size: Tensor, config: STFTConfig, scale: str
-) -> None:
-    """Put magnitudes into the picture, in dB or as they are, over Hz or over mel."""
+) -> float:
+    """Put magnitudes into the picture, in dB or as they are, over Hz or over mel.
+
+    Returns the share of them that lies in the upper half of the colours.
+    """
     top, places, axes = config.sample_rate / 2, [0, 500, 1000, 2000, 4000, 8000], picture.axes
     places = [hz for hz in places if hz <= top]
     reference = full_scale_reference(config)
@@ -463,6 +469,7 @@ def _show_on_scale(
         axes.set_yticks([hz / 1000 for hz in range(0, int(top) + 1, 1000)])
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_ylim(0, top / 1000)
+    return float((values > sum(limits) / 2).float().mean())
 
 
 def _mel(hz: float) -> float:

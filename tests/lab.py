@@ -39,11 +39,11 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium."""
+def chromium(*options: str) -> Iterator[Browser]:
+    """A headless Chromium, with more options for its command line if need be."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=find_chromium(), args=CHROMIUM_OPTIONS, headless=True
+            executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, *options], headless=True
         )
         yield browser
         browser.close()
@@ -127,10 +127,15 @@ def wait_until_idle(page: Page) -> None:
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=60_000)
 
 
+def menu(page: Page, name: str, entry: str) -> None:
+    """Click an entry of the menu bar."""
+    page.locator(".lm-MenuBar-itemLabel", has_text=name).click()
+    page.locator(".lm-Menu-itemLabel", has_text=entry).first.click()
+
+
 def run_all(page: Page, *, seconds: float = 600) -> None:
     """Click Run > Run All Cells, as a learner does, and wait for the last cell."""
-    page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
-    page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    menu(page, "Run", "Run All Cells")
     page.wait_for_function(
         """() => {
             const prompts = [...document.querySelectorAll(

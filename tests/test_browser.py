@@ -9,7 +9,17 @@ import re
 
 import nbformat
 import pytest
-from lab import ROOT, chromium, errors, find_chromium, jupyterlab, open_notebook, run_all
+from lab import (
+    ROOT,
+    chromium,
+    errors,
+    find_chromium,
+    jupyterlab,
+    menu,
+    open_notebook,
+    run_all,
+    wait_until_idle,
+)
 from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -69,10 +79,10 @@ def picture(explorer: Locator) -> str:
     )
 
 
-def becomes(page: Page, explorer: Locator, wanted, *, seconds: float) -> bool:
-    """Whether the picture becomes one that `wanted` accepts in the given time."""
+def becomes(page: Page, wanted, *, seconds: float) -> bool:
+    """Whether `wanted` comes true in the given time."""
     for _ in range(int(10 * seconds)):
-        if wanted(picture(explorer)):
+        if wanted():
             return True
         page.wait_for_timeout(100)
     return False
@@ -95,42 +105,69 @@ def handles(page: Page) -> list[tuple[Locator, Locator]]:
     ]
 
 
-def test_every_slider_moves_the_picture(lesson):
+def shown(explorer: Locator) -> tuple[str, str]:
+    """What an explorer shows: its picture and its line of facts."""
+    return picture(explorer), " ".join(explorer.locator(".widget-html-content").all_inner_texts())
+
+
+def moved(page: Page, explorer: Locator, start: tuple[str, str]) -> bool:
+    """Whether picture and numbers both change within some seconds."""
+    return becomes(
+        page, lambda: all(a != b for a, b in zip(shown(explorer), start, strict=True)), seconds=8
+    )
+
+
+def put_back(page: Page, explorer: Locator, slider: Locator, value: float, start) -> None:
+    """Step by step to where it began; there everything must look as it did."""
+    for _ in range(40):
+        here = float(slider.get_attribute("aria-valuenow"))
+        if here != value:
+            slider.press("ArrowLeft" if here > value else "ArrowRight")
+    back = becomes(page, lambda: shown(explorer) == start, seconds=30)
+    assert back, f"{explorer.inner_text()[:40]!r}: a slider does not come back"
+
+
+def test_every_slider_moves_picture_and_numbers_by_keyboard(lesson):
     assert len(handles(lesson)) == SLIDERS[lesson.lesson]
     for explorer, slider in handles(lesson):
         explorer.scroll_into_view_if_needed()
-        start, value = picture(explorer), slider.get_attribute("aria-valuenow")
+        start, value = shown(explorer), float(slider.get_attribute("aria-valuenow"))
         # A step down, and five up where that is the end of the slider, or cannot be combined.
         for key in ("ArrowLeft", "PageUp", "PageUp"):
             slider.press(key)
-            if becomes(lesson, explorer, lambda shown, start=start: shown != start, seconds=8):
+            if moved(lesson, explorer, start):
                 break
         else:
             pytest.fail(f"{explorer.inner_text()[:40]!r}: a slider moves nothing")
-        for _ in range(40):
-            here = float(slider.get_attribute("aria-valuenow"))
-            if here != float(value):
-                slider.press("ArrowLeft" if here > float(value) else "ArrowRight")
-        back = becomes(lesson, explorer, lambda shown, start=start: shown == start, seconds=30)
-        assert back, f"{explorer.inner_text()[:40]!r}: a slider does not come back"
+        put_back(lesson, explorer, slider, value, start)
     assert errors(lesson) == []
 
 
-def test_the_mouse_moves_a_slider_and_only_the_last_place_counts(lesson):
-    explorer, slider = handles(lesson)[0]
-    slider.scroll_into_view_if_needed()
-    start, value = picture(explorer), float(slider.get_attribute("aria-valuenow"))
-    box = slider.bounding_box()
+def test_every_slider_follows_the_mouse_and_only_its_last_place_counts(lesson):
+    for explorer, slider in handles(lesson):
+        slider.scroll_into_view_if_needed()
+        start, value = shown(explorer), float(slider.get_attribute("aria-valuenow"))
+        for side in (-1, 1):  # one way may be the end, or lead to what cannot be combined
+            drag(lesson, explorer, slider, side)
+            if moved(lesson, explorer, start):
+                break
+            put_back(lesson, explorer, slider, value, start)
+        else:
+            pytest.fail(f"{explorer.inner_text()[:40]!r}: the mouse moves nothing")
+        put_back(lesson, explorer, slider, value, start)
+    assert errors(lesson) == []
+
+
+def drag(page: Page, explorer: Locator, slider: Locator, side: int) -> None:
+    """Drag a slider to the left (-1) or right (1); nothing may be computed on the way."""
+    box, start = slider.bounding_box(), shown(explorer)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    lesson.mouse.move(x, y)
-    lesson.mouse.down()
+    page.mouse.move(x, y)
+    page.mouse.down()
     for shift in (10, 20, 30, 40):
-        lesson.mouse.move(x + shift, y)
-    assert picture(explorer) == start, "nothing is computed on the way"
-    lesson.mouse.up()
-    assert becomes(lesson, explorer, lambda shown: shown != start, seconds=8)
-    assert float(slider.get_attribute("aria-valuenow")) > value
-    assert errors(lesson) == []
+        page.mouse.move(x + side * shift, y)
+    assert shown(explorer) == start
+    page.mouse.up()
 
 
 def test_every_control_has_a_name(lesson):
@@ -154,9 +191,25 @@ def players(page: Page) -> list[tuple[int, float]]:
     )
 
 
-def test_every_player_holds_sound(lesson):
+def seconds_played(page: Page) -> list[float]:
+    """Play every player of the page for half a second, silently; how far each has come."""
+    return page.locator("audio").evaluate_all(
+        """players => Promise.all(players.map(async player => {
+            player.muted = true;
+            player.currentTime = 0;
+            await player.play();
+            await new Promise(tell => setTimeout(tell, 500));
+            const reached = player.currentTime;
+            player.pause();
+            return reached;
+        }))"""
+    )
+
+
+def test_every_player_plays(lesson):
     assert len(players(lesson)) >= 2
     assert all(ready >= 2 and duration > 0.2 for ready, duration in players(lesson))
+    assert all(reached > 0.1 for reached in seconds_played(lesson))
     assert lesson.locator("audio[autoplay]").count() == 0
 
 
@@ -200,21 +253,46 @@ def answer(page: Page, stub: int, check: int, text: str) -> Locator:
     return cells.nth(check).locator(".jp-OutputArea-output")
 
 
-def test_an_exercise_answered_wrongly_and_then_rightly(lesson):
-    cells = nbformat.read(NOTEBOOKS / lesson.lesson, as_version=4).cells
-    where = {
-        tag: next(k for k, cell in enumerate(cells) if tag in cell.metadata.get("tags", []))
+def exercises(name: str) -> list[tuple[int, int, str]]:
+    """Every exercise of a lesson: places of the stub and of its check, and the folded solution."""
+    cells = nbformat.read(NOTEBOOKS / name, as_version=4).cells
+    places = [
+        [k for k, cell in enumerate(cells) if tag in cell.metadata.get("tags", [])]
         for tag in ("exercise", "exercise-check", "exercise-solution")
-    }
-    folded = cells[where["exercise-solution"]].source
-    solution = re.search(r"```python\n(.*?)```", folded, re.DOTALL).group(1).rstrip()
-    stub, check = where["exercise"], where["exercise-check"]
+    ]
+    return [
+        (
+            stub,
+            check,
+            re.search(r"```python\n(.*?)```", cells[folded].source, re.DOTALL)[1].rstrip(),
+        )
+        for stub, check, folded in zip(*places, strict=True)
+    ]
 
-    verdict = answer(lesson, stub, check, wrong(solution))
-    expect(verdict).to_contain_text("Not yet", timeout=20_000)
-    verdict = answer(lesson, stub, check, solution)
-    expect(verdict).to_contain_text("Solved", timeout=20_000)
+
+def test_every_exercise_answered_wrongly_and_then_rightly(lesson):
+    assert len(exercises(lesson.lesson)) >= 2
+    for stub, check, solution in exercises(lesson.lesson):
+        verdict = answer(lesson, stub, check, wrong(solution))
+        expect(verdict).to_contain_text("Not yet", timeout=20_000)
+        verdict = answer(lesson, stub, check, solution)
+        expect(verdict).to_contain_text("Solved", timeout=20_000)
     assert errors(lesson) == []
+
+
+@pytest.mark.parametrize(
+    "lesson", ["03_extract_spectrogram_features.ipynb"], indirect=True, scope="module"
+)
+def test_a_kernel_restarted_in_the_middle_runs_everything_again(lesson):
+    started = lesson.locator("audio").count()
+    cells = lesson.locator(".jp-Notebook .jp-CodeCell")
+    cells.nth(cells.count() // 2).locator(".cm-content").click()
+    menu(lesson, "Kernel", "Restart Kernel…")
+    lesson.get_by_role("button", name="Confirm Kernel Restart").click()
+    wait_until_idle(lesson)
+    run_all(lesson)
+    assert lesson.locator("audio").count() == started
+    assert lesson.faults == []
 
 
 @pytest.mark.parametrize(

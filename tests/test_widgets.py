@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 from PIL import Image
 
 from course_utils.features import STFTConfig
@@ -70,6 +71,8 @@ MOVES = [
     ("snr", "snr_db", -10.0),
     ("stft", "n_fft", 1024),
     ("stft", "hop_length", 64),
+    ("stft", "scale", "linear"),
+    ("stft", "scale", "mel, dB"),
     ("stft", "win_length", 256),
     ("stft", "window", "rectangular"),
     ("mask", "strength", 0.0),
@@ -293,6 +296,49 @@ def test_a_tone_stands_at_its_frequency_in_the_picture():
         bright = picture(explorer)[:, 100:200].astype(int).sum(axis=(1, 2))[20:210]
         rows.append(int(bright.argmax()))
     assert max(rows) - min(rows) <= 3
+
+
+def test_the_scales_show_the_same_tone_at_its_level_and_place():
+    """A 1 kHz sine of amplitude 0.1: -20 dB, a magnitude of 0.1, a line at 1 kHz on each axis."""
+    clean, _ = clips()
+    explorer = stft_explorer(clean + 1e-6, RATE)
+    axes = explorer._moving[0].axes
+    for scale, level in (("dB", -20.0), ("linear", 0.1)):
+        explorer.controls["scale"].value = scale
+        values = axes.images[0].get_array()
+        assert values.max() == pytest.approx(level, rel=0.01)
+        assert int(values.max(axis=1).argmax()) == 1000 / 31.25
+    explorer.controls["scale"].value = "mel, dB"
+    assert "<b>(64, 64)</b>" in explorer.facts.value
+    triangles = torchaudio.transforms.MelScale(64, RATE, n_stft=257).fb.T  # (mel, freq)
+    brightest = int(axes.images[0].get_array().max(axis=1).argmax())
+    assert triangles[brightest, 32] == triangles[:, 32].max()  # the triangle that holds bin 32
+    places = dict(
+        zip([t.get_text() for t in axes.get_yticklabels()], axes.get_yticks(), strict=True)
+    )
+    assert abs((brightest + 0.5) / 64 * places["8"] - places["1"]) < places["8"] / 64
+
+
+def test_the_player_of_the_stft_explorer_plays_what_the_picture_holds():
+    clean, noise = clips()
+    explorer = stft_explorer(clean + noise, RATE)
+    (exact,) = sounds(explorer)
+    np.testing.assert_allclose(exact, (clean + noise)[0], atol=2 / 32768)
+    explorer.controls["scale"].value = "mel, dB"
+    (rough,) = sounds(explorer)
+    assert 0.05 < np.abs(rough - exact).max() < 1
+    explorer.controls["hop_length"].value = 512
+    assert sounds(explorer) == [] and "not invertible" in explorer.facts.value
+
+
+def test_bins_too_wide_for_mel_are_a_sentence():
+    explorer = make("stft")
+    explorer.controls["hop_length"].value = 64
+    explorer.controls["win_length"].value = 128
+    explorer.controls["scale"].value = "mel, dB"
+    before = explorer.image.value
+    explorer.controls["n_fft"].value = 128
+    assert "n_fft=128 leaves" in explorer.message.value and explorer.image.value == before
 
 
 def test_errors_that_are_no_sentence_surface(monkeypatch):
