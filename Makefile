@@ -5,6 +5,7 @@
 # make compare    train every design and every loss under one budget (half an hour)
 # make data       build data/ again from its sources (Debian or Ubuntu, FFmpeg)
 # make screenshots  take the README's pictures again
+# make site       build the course as a website in build/site, from the lessons as they stand
 #
 # Another Python:            make lab PYTHON=python3.12
 # PyTorch's CPU build:       make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
          --nbval-sanitize-with=tests/nbval_sanitize.cfg
 
-.PHONY: lab test train bench compare data screenshots
+.PHONY: lab test train bench compare data screenshots site
 
 lab: $(VENV)/.ready
 	$(BIN)/python -m course_utils.check_environment
@@ -52,6 +53,11 @@ data: $(VENV)/.ready-to-test
 screenshots: $(VENV)/.ready-to-test
 	$(BIN)/python tests/tools/screenshots.py
 
+site: $(VENV)/.ready-to-site
+	rm -rf build/site
+	$(BIN)/python -m sphinx -c site -d build/site-cache -E -W --keep-going -q . build/site
+	$(BIN)/python tests/tools/check_site.py build/site
+
 # Installed once; again only when a list of packages changes.
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \
@@ -70,4 +76,8 @@ $(VENV)/.ready-to-test: $(VENV)/.ready tests/requirements.txt
 
 $(VENV)/.ready-to-bench: $(VENV)/.ready tests/benchmarks/requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/benchmarks/requirements.txt
+	touch $@
+
+$(VENV)/.ready-to-site: $(VENV)/.ready site/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r site/requirements.txt
 	touch $@
