@@ -1,0 +1,228 @@
+"""Own sound in a real page: a file goes in, the microphone is heard, the result is downloaded.
+
+Chromium plays a file into its microphone. Needs Chromium, as `test_browser.py` does.
+"""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlparse
+
+import nbformat
+import numpy
+import pytest
+import soundfile
+import torch
+from lab import chromium, errors, find_chromium, jupyterlab, open_notebook, run_all, wait_until_idle
+from playwright.sync_api import Page, expect
+
+from course_utils.denoise import DEFAULT_CHECKPOINT, denoise_waveform
+from course_utils.recordings import AudioInput, download_link
+from course_utils.training import load_checkpoint
+
+PITCH = 440  # Hz: what the microphone hears
+INPUT = """import torch
+from course_utils import denoise, recordings, training
+voice = recordings.AudioInput("My voice", torch.full((1, 16_000), 0.1), 16_000)
+voice"""
+RESULT = """model = training.load_checkpoint(denoise.DEFAULT_CHECKPOINT)
+cleaned = denoise.denoise_waveform(voice.waveform, voice.sample_rate, model)
+print(f"kernel has {tuple(voice.waveform.shape)} at {voice.sample_rate} Hz")
+recordings.download_link(cleaned, voice.sample_rate, "cleaned.wav")"""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not os.environ.get("COURSE_REQUIRE_BROWSER") and find_chromium() is None,
+        reason="no Chromium here: install Debian's chromium, or run `playwright install chromium`",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, with a tone in place of the microphone."""
+    time = numpy.arange(48_000 * 2) / 48_000
+    played = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    soundfile.write(played, 0.25 * numpy.sin(2 * numpy.pi * PITCH * time), 48_000)
+    with chromium(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={played}",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab(folder, tmp_path_factory):
+    """JupyterLab on a notebook of two cells, whose outputs are stored as if it had been run."""
+    source = tmp_path_factory.mktemp("source") / "notebooks"
+    source.mkdir()
+    clip = torch.full((1, 16_000), 0.1)
+    shown = (
+        AudioInput("My voice", clip, 16_000),
+        download_link(clip, 16_000, "cleaned.wav", folder=source),
+    )
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    for text, widget in zip((INPUT, RESULT), shown, strict=True):
+        bundle, _ = widget._repr_mimebundle_()
+        output = nbformat.v4.new_output("execute_result", bundle, execution_count=1)
+        notebook.cells.append(nbformat.v4.new_code_cell(text, outputs=[output], execution_count=1))
+    nbformat.write(notebook, source / "own.ipynb")
+    with jupyterlab(folder, source=source) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, lab):
+    """The notebook, run once with nothing given; the tests below share the page."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.faults, page.hosts = [], set()
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("request", lambda request: page.hosts.add(urlparse(request.url).hostname))
+    open_notebook(page, lab, "own.ipynb")
+    run_all(page)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def page(notebook):
+    """The page, which must show no error at the end and must have asked nobody else for data."""
+    yield notebook
+    assert errors(notebook) == [] and notebook.faults == []
+    assert notebook.hosts - {None} == {"127.0.0.1"}, "nothing leaves the machine"
+
+
+def choose(page: Page, file: Path) -> None:
+    """Choose a file, as a click into the file dialogue does."""
+    page.get_by_label("My voice: choose a WAV, FLAC, OGG or MP3 file").set_input_files(file)
+
+
+def status(page: Page):
+    return page.get_by_role("group", name="My voice").get_by_role("status")
+
+
+def run_result(page: Page) -> None:
+    """Run the second cell again."""
+    cell = page.locator(".jp-Notebook .jp-Cell").nth(1)
+    before = cell.locator(".jp-InputPrompt").inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    expect(cell.locator(".jp-InputPrompt")).not_to_have_text(before, timeout=60_000)
+    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
+    wait_until_idle(page)
+
+
+def test_upload_clean_download(page, tmp_path):
+    # 13 MB: more than Jupyter's server takes in one message.
+    generator = torch.Generator().manual_seed(1)
+    noisy = (0.05 * torch.randn(2, 45 * 48_000, generator=generator)).clamp(-1, 1)
+    file = tmp_path / "holiday.wav"
+    soundfile.write(file, noisy.T.numpy(), 48_000, subtype="PCM_24")
+    assert file.stat().st_size > 10 * 2**20
+    choose(page, file)
+    expect(status(page)).to_contain_text(
+        "holiday.wav: 45.0 s, 48000 Hz, 2 channels", timeout=60_000
+    )
+    run_result(page)
+    expect(page.get_by_text("kernel has (2, 2160000) at 48000 Hz")).to_be_visible()
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_role("button", name="Download cleaned.wav (13.0 MB)").press("Enter")
+    assert download.value.suggested_filename == "cleaned.wav"
+
+    heard, rate = soundfile.read(download.value.path(), dtype="float32")
+    given, _ = soundfile.read(file, dtype="float32")
+    expected = denoise_waveform(
+        torch.from_numpy(given.T.copy()), 48_000, load_checkpoint(DEFAULT_CHECKPOINT)
+    )
+    assert (rate, heard.shape) == (48_000, given.shape)
+    assert float((torch.from_numpy(heard.T) - expected).abs().max()) < 1e-5
+    assert float(expected.abs().max()) > 1e-3, "silence would equal silence"
+    assert page.locator("audio").evaluate("player => player.duration") == pytest.approx(45, abs=0.1)
+
+
+def test_the_microphone_arrives_in_the_kernel(page, folder):
+    page.get_by_role("button", name="Record: My voice").press("Enter")
+    expect(status(page)).to_contain_text("Press Stop when you are done")
+    clock = page.get_by_role("timer")
+    expect(clock).to_have_text(re.compile(r"^3\.\d s$"), timeout=20_000)
+    page.get_by_role("button", name="Stop recording: My voice").press("Enter")
+    expect(status(page)).to_contain_text("microphone.wav: ", timeout=20_000)
+    told = re.search(
+        r"microphone.wav: ([\d.]+) s, (\d+) Hz, 1 channel, .*Kept as (\S+_microphone.wav)\.",
+        status(page).inner_text(),
+    )
+    run_result(page)
+    samples, rate = soundfile.read(folder / "notebooks" / told.group(3))
+    expect(
+        page.get_by_text(f"kernel has {(1, len(samples))} at {told.group(2)} Hz")
+    ).to_be_visible()
+    assert rate == int(told.group(2))
+    assert 2 < len(samples) / rate == pytest.approx(float(told.group(1)), abs=0.051)
+    assert len(samples) / rate < 8
+
+    middle = samples[len(samples) // 2 - rate // 2 :][:rate]  # a second: one bin for each Hz
+    assert numpy.abs(numpy.fft.rfft(middle)).argmax() == pytest.approx(PITCH, abs=1)
+    assert numpy.sqrt(numpy.mean(middle**2)) == pytest.approx(0.25 / numpy.sqrt(2), rel=0.05), (
+        "no gain control, no noise suppression: the level is that of the tone"
+    )
+
+
+def test_a_wrong_file_shows_its_sentence_and_the_last_good_one_stays(page, tmp_path):
+    good, text = tmp_path / "good.flac", tmp_path / "notes.wav"
+    soundfile.write(good, 0.1 * numpy.sin(numpy.arange(22_050)), 22_050)
+    text.write_text("Dear diary, today I recorded nothing.")
+    choose(page, good)
+    expect(status(page)).to_contain_text("good.flac: 1.0 s, 22050 Hz", timeout=20_000)
+    choose(page, text)
+    complaint = page.get_by_role("alert").filter(has_text="Not taken: 'notes.wav'")
+    expect(complaint).to_contain_text("holds no audio", timeout=20_000)
+    expect(status(page)).to_contain_text("good.flac: 1.0 s, 22050 Hz")
+    run_result(page)
+    expect(page.get_by_text("kernel has (1, 22050) at 22050 Hz")).to_be_visible()
+    empty = tmp_path / "empty.mp3"
+    empty.touch()
+    choose(page, empty)
+    expect(page.get_by_role("alert").filter(has_text="empty file")).to_be_visible(timeout=20_000)
+    choose(page, good)
+    expect(page.get_by_role("alert").filter(has_text="Not taken")).to_have_count(0, timeout=20_000)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        ("NotAllowedError", "was not allowed to use the microphone"),
+        ("NotFoundError", "There is no microphone here"),
+        ("NotReadableError", "Another program holds the microphone"),
+    ],
+)
+def test_a_microphone_that_cannot_be_used(page, refusal, sentence):
+    page.evaluate(
+        """refusal => {
+            const refuse = async () => { throw new DOMException("", refusal); };
+            navigator.mediaDevices.getUserMedia = refuse;
+        }""",
+        refusal,
+    )
+    record = page.get_by_role("button", name="Record: My voice")
+    record.click()
+    expect(page.get_by_role("alert").filter(has_text=sentence)).to_contain_text("hoose a file")
+    expect(record).to_be_enabled()
+    expect(page.get_by_label("My voice: choose a WAV, FLAC, OGG or MP3 file")).to_be_enabled()
+    page.evaluate("() => { delete navigator.mediaDevices.getUserMedia; }")
+
+
+def test_without_a_kernel_the_cells_show_a_sentence(browser, lab):
+    page = browser.new_page()
+    open_notebook(page, lab, "own.ipynb", folder="as_committed")
+    for name in ("My voice", "cleaned.wav"):
+        expect(page.get_by_text(f"{name}: run this cell, and a")).to_be_visible()
+    assert errors(page) == []
+    page.close()
