@@ -141,11 +141,13 @@ def _fetch(url: str, part: Path, size: int, progress: Callable | None) -> None:
     except HTTPError as error:
         if error.code == _NOTHING_LEFT:
             return  # every byte is here already; the checksum decides
-        hint = "look for its new address" if error.code in _GONE else "try again later"
+        hint = "look for its new address" if error.code in _GONE else "try later or in a browser"
         raise ConnectionError(f"url {url} was answered with {error}; {hint}.") from error
     except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)  # what urllib wraps
         raise ConnectionError(
-            f"url {url} could not be read ({error}); call again to go on after {done} bytes."
+            f"url {url} could not be read ({getattr(reason, 'strerror', None) or reason}); call "
+            f"again to go on after {done} bytes."
         ) from error
     if done < total and (length or not _is_near(done, size)):
         raise ConnectionError(

@@ -10,7 +10,8 @@ class Handler(BaseHTTPRequestHandler):
     """Serves `server.files` under any folder; the folder says how.
 
     plain ignores ranges, breaks stops half-way, nolength says no length, short does both,
-    endless never stops by itself, page sends HTML, forbidden and missing refuse.
+    endless sends far too much, page sends HTML, moved points elsewhere, forbidden and missing
+    refuse.
     """
 
     def do_GET(self):
@@ -20,6 +21,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404 if how == "missing" else 403)
         if how == "page":
             return self.answer(b"<html>moved</html>", {"Content-Type": "text/html"})
+        if how == "moved":
+            return self.answer(b"", {"Location": f"/whole/{name}"}, status=302)
         content = self.server.files[name]
         if how == "endless":
             return self.answer(content * 20, {})

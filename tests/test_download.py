@@ -55,6 +55,13 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path, how):
     assert calls[0][0] > half and calls[-1] == (SIZE, SIZE)
 
 
+def test_a_place_that_moved_is_followed_and_asked_for_the_rest(server, tmp_path):
+    (tmp_path / "x.part").write_bytes(CONTENT[:1000])
+    fetch(f"{server.url}/moved/x", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert server.asked == [("/moved/x", "bytes=1000-"), ("/whole/x", "bytes=1000-")]
+
+
 def test_a_server_without_ranges_begins_anew(server, tmp_path):
     (tmp_path / "x.part").write_bytes(CONTENT[:1000])
     fetch(f"{server.url}/plain/x", tmp_path / "x")
@@ -116,7 +123,7 @@ def test_a_file_of_another_content_is_not_overwritten(server, tmp_path, checksum
 def test_a_missing_page_and_a_dead_server_say_so(server, tmp_path):
     with pytest.raises(ConnectionError, match="404.*look for its new address"):
         fetch(f"{server.url}/missing/x", tmp_path / "x")
-    with pytest.raises(ConnectionError, match="403.*try again later"):
+    with pytest.raises(ConnectionError, match="403.*try later or in a browser"):
         fetch(f"{server.url}/forbidden/x", tmp_path / "x")
     with pytest.raises(ConnectionError, match="could not be read .*call again to go on after 0"):
         fetch("http://127.0.0.1:9/x", tmp_path / "x")
