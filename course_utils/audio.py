@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import torch
 import torchaudio.functional
@@ -234,7 +235,7 @@ def save_audio(
         raise ValueError(
             f"path {str(target)!r} exists already; choose another name or pass overwrite=True."
         )
-    samples = _encode(waveform, subtype)
+    samples = encode(waveform, subtype)
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         soundfile.write(str(temporary), samples, sample_rate, subtype=subtype, format=file_format)
@@ -311,6 +312,38 @@ def to_mono(waveform: Tensor) -> Tensor:
     return waveform.mean(dim=-2, keepdim=True)
 
 
+def encode(waveform: Tensor, subtype: str) -> np.ndarray:
+    """Turn samples into the numbers that a file stores: the inverse of reading them.
+
+    Args:
+        waveform: Float tensor (time,) or (channel, time).
+        subtype: How the file stores a sample, one of those of `save_audio`.
+
+    Returns:
+        Array (time, channel) for `soundfile.write`: floats, or integers in the high bits of int32.
+
+    Raises:
+        ValueError: Samples beyond full scale, which integers would cut off.
+
+    Notebook: 02
+    """
+    samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1]).T
+    if subtype in _FLOAT_SUBTYPES:
+        return samples.to(_FLOAT_SUBTYPES[subtype]).numpy()
+    peak = float(samples.abs().max())
+    if peak > 1.0:
+        raise ValueError(
+            f"waveform must stay within -1 and 1 for {subtype}, got a peak of {peak:.3f}; "
+            "scale it down, and scale both members of a pair by one gain (normalize_pair)."
+        )
+    # libsndfile would multiply floats by 32767 and divide by 32768 on the way back: a file saved
+    # ten times would fade. So the integers are made here, as the inverse of loading.
+    bits = _SUBTYPE_BITS[subtype]
+    full_scale = 2 ** (bits - 1)
+    integers = torch.round(samples.double() * full_scale).clamp(-full_scale, full_scale - 1)
+    return (integers.long() << (32 - bits)).to(torch.int32).numpy()
+
+
 def _as_path(path: str | os.PathLike) -> Path:
     """Return `path` as a Path, or say that it is none."""
     if not isinstance(path, str | os.PathLike):
@@ -385,25 +418,6 @@ def _read_frames(file: soundfile.SoundFile, path, start: int, num_frames: int):
             "frames could be read); copy or export it again."
         )
     return samples
-
-
-def _encode(waveform: Tensor, subtype: str):
-    """Turn (..., time) samples into the (time, channel) array that soundfile writes."""
-    samples = waveform.detach().cpu().reshape(-1, waveform.shape[-1]).T
-    if subtype in _FLOAT_SUBTYPES:
-        return samples.to(_FLOAT_SUBTYPES[subtype]).numpy()
-    peak = float(samples.abs().max())
-    if peak > 1.0:
-        raise ValueError(
-            f"waveform must stay within -1 and 1 for {subtype}, got a peak of {peak:.3f}; "
-            "scale it down, and scale both members of a pair by one gain (normalize_pair)."
-        )
-    # libsndfile would multiply floats by 32767 and divide by 32768 on the way back: a file saved
-    # ten times would fade. So the integers are made here, as the inverse of loading.
-    bits = _SUBTYPE_BITS[subtype]
-    full_scale = 2 ** (bits - 1)
-    integers = torch.round(samples.double() * full_scale).clamp(-full_scale, full_scale - 1)
-    return (integers.long() << (32 - bits)).to(torch.int32).numpy()
 
 
 def _validate_format(target: Path, subtype: str) -> str:

@@ -1,13 +1,16 @@
-"""Clean a recording: `python -m course_utils.denoise noisy.wav clean.wav`.
+"""Clean recordings: `python -m course_utils.denoise noisy.wav clean.wav`, or two folders.
 
-The result has the sample rate and the channels of the input. The network hears up to 8 kHz, so
-of a recording at 44.1 or 48 kHz nothing above 8 kHz is left.
+The result has the sample rate, the channels, the length and the bit depth of the input. The
+network hears up to 8 kHz, so of a recording at 44.1 or 48 kHz nothing above 8 kHz is left.
+Files go through in blocks: hours need no more memory than seconds.
 """
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import soundfile
@@ -16,20 +19,39 @@ from torch import Tensor
 
 from course_utils.audio import (
     SAMPLE_RATE,
+    AudioInfo,
     audio_info,
-    load_audio,
+    encode,
     resample,
-    save_audio,
     validate_waveform,
 )
 from course_utils.corpus import DATA_DIR
+from course_utils.models import Denoiser
+from course_utils.streaming import denoise_blocks, measure_level
 from course_utils.training import load_checkpoint
 
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
+SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".au",
+    ".caf",
+    ".w64",
+)
+"""Names of files that are taken for sound in a folder; soundfile reads some rarer ones too."""
 
-_WARM_UP_SECONDS = 4  # heard before each block and thrown away: the memory of the network fills
-_FADE_SECONDS = 1  # neighbouring blocks overlap by this much and fade into each other
-_BIT_DEPTHS = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_BLOCK_SECONDS = 10
+_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
+_SAMPLE_BYTES |= {"FLOAT": 4, "DOUBLE": 8}
+_WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
+_MP3_SLACK = 0.1  # seconds; without a length in its header, that of an MP3 file is estimated
+_LONG_SECONDS = 30  # from here on, the command says how far it is
 
 
 def denoise_waveform(
@@ -37,19 +59,21 @@ def denoise_waveform(
     sample_rate: int,
     denoiser: Callable[[Tensor], Tensor],
     *,
-    block_seconds: int = 600,
+    block_seconds: int = _BLOCK_SECONDS,
 ) -> Tensor:
     """Run a denoiser over sound of any length, rate and number of channels.
 
-    The sound is resampled to 16 kHz and back. What is longer than `block_seconds` goes through
-    in overlapping blocks that fade into each other, so that an hour fits into memory and no
-    seam is heard. Each channel is denoised for itself.
+    The sound is resampled to 16 kHz and back. Through a `Denoiser` it goes in blocks, with the
+    memory of the network, of the STFT and of the resampler handed from each to the next: the
+    result is that of the whole. Any other function gets the whole at once. Each channel is
+    denoised for itself.
 
     Args:
         waveform: Float tensor (..., time).
         sample_rate: Its samples per second.
-        denoiser: Maps (clip, time) at 16 kHz to the same shape: a Denoiser or a baseline.
-        block_seconds: Length of a block in whole seconds, at least 2.
+        denoiser: A Denoiser in eval mode, or a function, such as a baseline, that maps
+            (channel, time) at 16 kHz to the same shape.
+        block_seconds: Length of a block in whole seconds, at least 1.
 
     Returns:
         The estimate: shape, dtype and device of `waveform`, without a gradient.
@@ -65,80 +89,185 @@ def denoise_waveform(
     if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
         raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; pass 16000.")
     if isinstance(block_seconds, bool) or not isinstance(block_seconds, int):
-        raise TypeError(f"block_seconds must be an int, got {block_seconds!r}; try 600.")
-    if block_seconds <= _FADE_SECONDS:
-        raise ValueError(f"block_seconds must be at least 2, got {block_seconds}; try 600.")
+        raise TypeError(f"block_seconds must be an int, got {block_seconds!r}; try 10.")
+    if block_seconds < 1:
+        raise ValueError(f"block_seconds must be at least 1, got {block_seconds}; try 10.")
     channels = waveform.detach().reshape(-1, waveform.shape[-1])  # (channel, time)
-    work = channels.to(torch.float32) if waveform.element_size() < 4 else channels
-    total, block = channels.shape[-1], block_seconds * sample_rate
-    fade, warm_up = _FADE_SECONDS * sample_rate, _WARM_UP_SECONDS * sample_rate
-    if total <= block + fade:
-        estimate = _denoise_block(work, sample_rate, denoiser)
-        return estimate.to(waveform.dtype).reshape(waveform.shape)
-    estimate = torch.zeros_like(work)
-    rise = torch.linspace(0, 1, fade, dtype=work.dtype, device=work.device)
-    for start in range(0, total - fade, block):
-        stop = min(start + block + fade, total)
-        first = max(0, start - warm_up)
-        last = min(stop + fade, total)  # a little future, for denoisers that look ahead
-        piece = _denoise_block(work[:, first:last], sample_rate, denoiser)
-        piece = piece[:, start - first : stop - first]  # (channel, block + fade)
-        if start > 0:
-            piece[:, :fade] *= rise
-        if stop < total:
-            piece[:, -fade:] *= 1 - rise
-        estimate[:, start:stop] += piece
+    if isinstance(denoiser, Denoiser):
+        blocks = channels.float().split(block_seconds * sample_rate, dim=-1)
+        level = measure_level(blocks, sample_rate, at_rate=denoiser.config.sample_rate)
+        pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level)
+        estimate = torch.cat([_checked(piece) for piece in pieces], dim=-1)
+    else:
+        estimate = _denoise_whole(channels, sample_rate, denoiser)
     return estimate.to(waveform.dtype).reshape(waveform.shape)
 
 
+def denoise_file(
+    noisy: str | os.PathLike,
+    clean: str | os.PathLike,
+    denoiser: Denoiser,
+    *,
+    mix: float = 0.0,
+    overwrite: bool = False,
+    on_block: Callable[[int, int], None] | None = None,
+) -> float:
+    """Clean a sound file of any length in constant memory, block by block.
+
+    The file is read twice: once to see how loud it is, because the network works at one level,
+    and once to clean it. The result is written beside its place and gets its name when it is
+    whole; a stop in between leaves nothing behind.
+
+    Args:
+        noisy: A file that soundfile reads: WAV, FLAC, Ogg, MP3 and more.
+        clean: The file to write, .wav or .flac, in a folder that exists.
+        denoiser: On the CPU, in eval mode.
+        mix: Share of the noisy sound in the result, (1 - mix) * estimate + mix * noisy, 0 to 1.
+        overwrite: Replace `clean` if it is there.
+        on_block: Called with (samples done, samples in all) after each block.
+
+    Returns:
+        The factor by which the result was turned down so that whole-number samples do not run
+        beyond full scale; nearly always 1.
+
+    Raises:
+        TypeError: `mix` is no number.
+        ValueError: `mix` out of range, `noisy` cannot be read whole, `clean` cannot be written.
+
+    Notebook: 06
+    """
+    source, target = Path(noisy), Path(clean)
+    _check_mix(mix)
+    _check_target(source, target, force=overwrite)
+    info = audio_info(source)
+    rate = denoiser.config.sample_rate
+    level = measure_level(_read_blocks(source, info), info.sample_rate, at_rate=rate)
+
+    def estimates() -> Iterator[Tensor]:
+        blocks, done = _read_blocks(source, info), 0
+        for piece in denoise_blocks(blocks, info.sample_rate, denoiser, level=level, mix=mix):
+            yield _checked(piece)
+            done += piece.shape[-1]
+            if on_block:
+                on_block(done, info.num_frames)
+
+    subtype = _subtype(info.subtype, target)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        peak = _write_blocks(temporary, target, estimates(), info, subtype)
+        loud = peak > 1 and subtype.startswith("PCM")  # whole numbers would cut the tops off
+        if loud:
+            softer = (piece / peak for piece in estimates())
+            _write_blocks(temporary, target, softer, info, subtype)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return 1 / peak if loud else 1.0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when the file is written, 2 after a sentence about what is wrong.
+    """Run the command line.
 
     Args:
         arguments: What stands behind the command; None takes it from the shell.
 
     Returns:
-        The exit code.
+        The exit code: 0 when everything is written, 1 when some files of a folder are not, 2
+        after a sentence about what is wrong, 130 when stopped with Ctrl-C.
 
     Notebook: 06
     """
     parser = argparse.ArgumentParser(
-        prog="python -m course_utils.denoise", description="Remove noise from a recording."
+        prog="python -m course_utils.denoise", description="Remove noise from recordings."
     )
-    parser.add_argument("noisy", type=Path, help="WAV, FLAC, Ogg or MP3, any rate and channels")
-    parser.add_argument("clean", type=Path, help="the file to write, .wav or .flac")
+    parser.add_argument(
+        "noisy", type=Path, help="WAV, FLAC, Ogg, MP3, any rate and channels; or a folder of them"
+    )
+    parser.add_argument("clean", type=Path, help="the .wav or .flac to write; or a folder")
     parser.add_argument(
         "--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="a trained denoiser (.pt)"
     )
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument(
+        "--mix", type=float, default=0.0, help="keep so much of the noisy sound, 0 to 1 (0)"
+    )
     options = parser.parse_args(arguments)
     try:
-        print(_denoise_file(options))
+        _check_mix(options.mix)
+        if options.noisy.is_dir():
+            return _denoise_folder(options)
+        _check_target(options.noisy, options.clean, force=options.force)
+        audio_info(options.noisy)
+        print(
+            _denoise_one(options.noisy, options.clean, load_checkpoint(options.checkpoint), options)
+        )
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped: the file in work is not written.", file=sys.stderr)
+        return 130
     return 0
 
 
-def _denoise_file(options: argparse.Namespace) -> str:
-    """Check everything, then work, then write; return a line that says what was done."""
-    _check_target(options.noisy, options.clean, force=options.force)
-    info = audio_info(options.noisy)
-    denoiser = load_checkpoint(options.checkpoint)
-    started = time.perf_counter()
-    noisy, sample_rate = load_audio(options.noisy, mono=False)
-    estimate = denoise_waveform(noisy, sample_rate, denoiser)
-    seconds = time.perf_counter() - started
-    subtype = _subtype(info.subtype, options.clean)
-    peak, note = float(estimate.abs().max()), ""
-    if peak > 1 and subtype.startswith("PCM"):  # an integer file would cut the tops off
-        estimate = estimate / peak
-        note = f", turned down to {1 / peak:.2f} of its level to stay within full scale"
-    save_audio(options.clean, estimate, sample_rate, subtype=subtype, overwrite=options.force)
+def _denoise_folder(options: argparse.Namespace) -> int:
+    """Clean every sound file of a folder; a bad one does not stop the others."""
+    source, target = options.noisy, options.clean
+    if target.is_file() or target.suffix.lower() in SUFFIXES:
+        raise ValueError(f"clean must be a folder, as noisy is one, got {str(target)!r}.")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"clean must be another folder than noisy, got {str(target)!r} twice.")
+    files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
+    files = [file for file in files if file.is_file() and not file.name.startswith(".")]
+    if not files:
+        raise ValueError(f"noisy must hold sound files, got {str(source)!r} without any.")
+    denoiser, failed = load_checkpoint(options.checkpoint), {}
+    made = not target.exists()
+    target.mkdir(exist_ok=True)
+    try:
+        for file in files:
+            keeps_name = file.suffix.lower() in (".wav", ".flac")
+            name = file.name if keeps_name else f"{file.name}.wav"  # call.mp3 and call.wav differ
+            try:
+                print(_denoise_one(file, target / name, denoiser, options), flush=True)
+            except (ValueError, OSError) as error:
+                failed[file.name] = error
+    finally:
+        if made and not any(target.iterdir()):
+            target.rmdir()
+    if failed:
+        print(f"error: {len(failed)} of {len(files)} files are not done:", file=sys.stderr)
+        print(*(f"  {name}: {error}" for name, error in failed.items()), sep="\n", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse.Namespace) -> str:
+    """Clean one file, with a line of progress if it is long; say in a line what was done."""
+    info, started = audio_info(noisy), time.perf_counter()
+
+    def show(done: int, total: int) -> None:
+        spent = time.perf_counter() - started
+        left = f"{done / total:4.0%}, {spent * (total - done) / done:.0f} s left"
+        print(f"\r{noisy.name}: {left:<30}", end="\r", file=sys.stderr, flush=True)
+
+    long = info.duration > _LONG_SECONDS and sys.stderr.isatty()
+    gain = denoise_file(
+        noisy, clean, denoiser,
+        mix=options.mix, overwrite=options.force, on_block=show if long else None,
+    )  # fmt: skip
+    note = f", turned down to {gain:.2f} of its level to stay within full scale"
     return (
-        f"{options.clean}: {info.duration:.1f} s, {sample_rate} Hz, {info.num_channels} "
-        f"channel(s), denoised in {seconds:.1f} s{note}"
+        f"{clean}: {info.duration:.1f} s, {info.sample_rate} Hz, {info.num_channels} channel(s), "
+        f"denoised in {time.perf_counter() - started:.1f} s{note if gain < 1 else ''}"
     )
+
+
+def _check_mix(mix: float) -> None:
+    """Say what is wrong with a share of the noisy sound."""
+    if isinstance(mix, bool) or not isinstance(mix, int | float):
+        raise TypeError(f"mix must be a number, got {mix!r}; try 0.3.")
+    if not 0 <= mix <= 1:
+        raise ValueError(f"mix must lie from 0 to 1, got {mix}; 0.3 keeps some of the room.")
 
 
 def _check_target(noisy: Path, clean: Path, *, force: bool) -> None:
@@ -147,6 +276,8 @@ def _check_target(noisy: Path, clean: Path, *, force: bool) -> None:
         raise ValueError(f"clean must end in .wav or .flac, got {str(clean)!r}; rename it.")
     if not clean.parent.is_dir():
         raise ValueError(f"clean must lie in a folder that exists, got {str(clean)!r}; make it.")
+    if clean.is_dir():
+        raise ValueError(f"clean must name a file, got the folder {str(clean)!r}; add a name.")
     if clean.exists() and noisy.exists() and clean.samefile(noisy):
         raise ValueError(f"clean must be another file than noisy, got {str(clean)!r} twice.")
     if clean.exists() and not force:
@@ -155,14 +286,63 @@ def _check_target(noisy: Path, clean: Path, *, force: bool) -> None:
 
 def _subtype(subtype: str, target: Path) -> str:
     """Store samples as the input did, as far as the format of the result can."""
-    wanted = subtype if subtype in _BIT_DEPTHS else "PCM_16"
     file_format = target.suffix[1:].upper()
-    return wanted if soundfile.check_format(file_format, wanted) else "PCM_24"
+    if subtype not in _SAMPLE_BYTES:
+        return "PCM_16"
+    if soundfile.check_format(file_format, subtype):
+        return subtype
+    return "PCM_16" if subtype in ("PCM_U8", "PCM_S8") else "PCM_24"
 
 
-def _denoise_block(channels: Tensor, sample_rate: int, denoiser) -> Tensor:
+def _read_blocks(path: Path, info: AudioInfo) -> Iterator[Tensor]:
+    """Read a file as (channel, time) blocks; a damaged one is an error in words."""
+    num_read = 0
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            size = _BLOCK_SECONDS * info.sample_rate
+            while len(samples := file.read(size, dtype="float32", always_2d=True)):
+                block = torch.from_numpy(samples.T.copy())
+                validate_waveform(block, name=f"the audio in {str(path)!r}")
+                num_read += block.shape[-1]
+                yield block
+        damaged = None
+    except soundfile.LibsndfileError as error:
+        damaged = error
+    slack = round(_MP3_SLACK * info.sample_rate) if info.format == "MP3" else 0
+    if damaged or num_read < info.num_frames - slack:
+        raise ValueError(
+            f"path {str(path)!r} was cut short or damaged ({num_read} of {info.num_frames} frames "
+            "could be read); copy or export it again."
+        ) from damaged
+
+
+def _write_blocks(
+    path: Path, target: Path, blocks: Iterator[Tensor], info: AudioInfo, subtype: str
+) -> float:
+    """Write (channel, time) blocks, whole numbers cut off at full scale; return the peak."""
+    peak, file_format = 0.0, target.suffix[1:].upper()
+    num_bytes = _SAMPLE_BYTES[subtype] * info.num_frames * info.num_channels
+    if file_format == "WAV" and num_bytes > _WAV_BYTES:
+        file_format = "RF64"
+    try:
+        with soundfile.SoundFile(
+            str(path), "w", info.sample_rate, info.num_channels, subtype, format=file_format
+        ) as file:
+            for block in blocks:
+                peak = max(peak, float(block.abs().max()))
+                file.write(encode(block.clamp(-1, 1) if "PCM" in subtype else block, subtype))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ValueError(
+            f"clean {str(target)!r} could not be written ({error}); check the number of channels, "
+            "the sample rate and the free space."
+        ) from error
+    return peak
+
+
+def _denoise_whole(channels: Tensor, sample_rate: int, denoiser) -> Tensor:
     """Denoise (channel, time) in one piece and check what comes back."""
-    at_rate = resample(channels, sample_rate, SAMPLE_RATE)
+    work = channels.to(torch.float32) if channels.element_size() < 4 else channels
+    at_rate = resample(work, sample_rate, SAMPLE_RATE)
     with torch.inference_mode():
         estimate = denoiser(at_rate)
     if not isinstance(estimate, Tensor) or estimate.shape != at_rate.shape:
@@ -171,13 +351,18 @@ def _denoise_block(channels: Tensor, sample_rate: int, denoiser) -> Tensor:
             f"denoiser must give back the shape {tuple(at_rate.shape)} that it got, got {got}; "
             "pass a Denoiser or a function of the same kind."
         )
-    estimate = estimate.clone()  # outside of inference mode: an ordinary tensor again
+    estimate = _checked(estimate.clone())  # outside of inference mode: an ordinary tensor again
+    return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]
+
+
+def _checked(estimate: Tensor) -> Tensor:
+    """Give an estimate back if it is finite."""
     if not bool(torch.isfinite(estimate).all()):
         raise ValueError(
             "denoiser must give back finite samples, got NaN or infinity; train it again or "
             "load another checkpoint."
         )
-    return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]
+    return estimate
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils import denoise
-from course_utils.audio import audio_info, load_audio, save_audio
+from course_utils.audio import audio_info, load_audio, resample, save_audio
 from course_utils.baselines import do_nothing, wiener_filter
 from course_utils.denoise import denoise_waveform
 from course_utils.models import Denoiser, MaskNet
 from course_utils.training import load_checkpoint, save_checkpoint
 
 RATE = 16_000
+STATUS = Path("/proc/self/status")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,25 @@ def checkpoint(tmp_path_factory):
     net = MaskNet(257, channels=(4, 4, 4), hidden_size=8)
     save_checkpoint(path, Denoiser(net))
     return path
+
+
+class FixedMask(torch.nn.Module):
+    """Answers every frame with one number; `at_call` is called with the number of the block."""
+
+    def __init__(self, value, at_call=lambda n: None):
+        super().__init__()
+        self.value, self.at_call, self.calls = value, at_call, 0
+
+    def forward_block(self, magnitude, state):
+        self.calls += 1
+        self.at_call(self.calls)
+        return torch.full_like(magnitude, self.value), state
+
+
+def use_mask(monkeypatch, value, **options):
+    """Let the command find a denoiser that only multiplies."""
+    denoiser = Denoiser(FixedMask(value, **options)).eval()
+    monkeypatch.setattr(denoise, "load_checkpoint", lambda path: denoiser)
 
 
 def tone(seconds, rate, frequency=440.0, channels=1):
@@ -79,30 +100,29 @@ def test_channels_do_not_leak_into_each_other():
     assert torch.allclose(estimate[0], denoise_waveform(both[0], RATE, wiener_filter))
 
 
-@pytest.mark.parametrize("seconds", [6.0, 9.0, 9.01, 10.0, 23.37])
-def test_blocks_put_together_are_the_whole(seconds):
-    """With a denoiser that changes nothing every seam would show."""
-    waveform = torch.randn(2, round(seconds * RATE))
-    estimate = denoise_waveform(waveform, RATE, do_nothing, block_seconds=4)
-    assert torch.allclose(estimate, waveform, atol=1e-5)
-
-
-def test_no_seam_between_blocks_of_a_network_with_memory(checkpoint):
+@pytest.mark.parametrize("seconds", [0.7, 2.0, 2.01, 7.37])
+@pytest.mark.parametrize("block_seconds", [1, 3])
+def test_blocks_of_a_denoiser_are_the_whole(checkpoint, seconds, block_seconds):
     denoiser = load_checkpoint(checkpoint)
-    waveform = tone(20.0, RATE) + 0.02 * torch.randn(1, 20 * RATE)
-    whole = denoise_waveform(waveform, RATE, denoiser)
-    blocks = denoise_waveform(waveform, RATE, denoiser, block_seconds=5)
-    assert float((whole - blocks).norm() / whole.norm()) < 0.1
-    steps = [(x[..., 1:] - x[..., :-1]).abs().max() for x in (whole, blocks)]
-    assert float(steps[1]) < 1.05 * float(steps[0]), "a click is a step larger than any other"
+    waveform = tone(seconds, RATE, channels=2) * torch.tensor([[1.0], [0.01]])
+    waveform += 0.02 * torch.randn(waveform.shape)
+    with torch.inference_mode():
+        whole = denoiser(waveform)
+    blocks = denoise_waveform(waveform, RATE, denoiser, block_seconds=block_seconds)
+    assert blocks.shape == whole.shape and not blocks.is_inference()
+    assert torch.allclose(blocks, whole, atol=1e-6)
 
 
-def test_blocks_at_another_rate_have_the_length_of_the_input():
-    waveform = 0.1 * torch.randn(1, 44_100 * 7 + 5)
-    whole = denoise_waveform(waveform, 44_100, do_nothing)
-    blocks = denoise_waveform(waveform, 44_100, do_nothing, block_seconds=3)
+@pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000])
+def test_blocks_at_another_rate_are_the_whole(checkpoint, rate):
+    denoiser = load_checkpoint(checkpoint)
+    waveform = tone(3.0, rate) + 0.1 * torch.randn(1, 3 * rate)
+    waveform = waveform[:, :-7]
+    with torch.inference_mode():
+        whole = resample(denoiser(resample(waveform, rate, RATE)), RATE, rate)
+    blocks = denoise_waveform(waveform, rate, denoiser, block_seconds=1)
     assert blocks.shape == waveform.shape
-    assert float((whole - blocks).abs().max()) < 1e-3
+    assert torch.allclose(blocks, whole[:, : waveform.shape[-1]], atol=1e-5)
 
 
 def test_unusable_arguments_are_refused_in_words():
@@ -113,8 +133,8 @@ def test_unusable_arguments_are_refused_in_words():
         denoise_waveform(waveform / 0, RATE, do_nothing)
     with pytest.raises(TypeError, match="sample_rate must be an int in Hz, got 16000.0"):
         denoise_waveform(waveform, 16000.0, do_nothing)
-    with pytest.raises(ValueError, match="block_seconds must be at least 2, got 1"):
-        denoise_waveform(waveform, RATE, do_nothing, block_seconds=1)
+    with pytest.raises(ValueError, match="block_seconds must be at least 1, got 0"):
+        denoise_waveform(waveform, RATE, do_nothing, block_seconds=0)
     with pytest.raises(ValueError, match=r"give back the shape \(1, 100\) .* got \(1, 99\)"):
         denoise_waveform(waveform, RATE, lambda noisy: noisy[..., 1:])
     with pytest.raises(ValueError, match="give back the shape .* got NoneType"):
@@ -128,7 +148,7 @@ def test_unusable_arguments_are_refused_in_words():
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT"])
 def test_the_result_has_rate_channels_length_and_depth_of_the_input(
     tmp_path, checkpoint, rate, channels, subtype
 ):
@@ -161,10 +181,8 @@ def test_formats_in_and_out(tmp_path, checkpoint):
     assert audio_info(tmp_path / "b.flac").subtype == "PCM_24"  # FLAC holds no floats
 
 
-def test_a_result_beyond_full_scale_is_turned_down_and_says_so(
-    tmp_path, checkpoint, monkeypatch, capsys
-):
-    monkeypatch.setattr(denoise, "load_checkpoint", lambda path: lambda noisy: 5 * noisy)
+def test_a_result_beyond_full_scale_is_turned_down_and_says_so(tmp_path, monkeypatch, capsys):
+    use_mask(monkeypatch, 5.0)
     noisy = write(tmp_path / "noisy.wav", tone(0.5, RATE), RATE)
     assert run(noisy, tmp_path / "clean.wav") == 0
     assert "turned down to 0.67 of its level" in capsys.readouterr().out
@@ -197,7 +215,16 @@ def test_the_input_is_never_overwritten(tmp_path, checkpoint, capsys):
         ("missing.wav", "clean.wav", (), "does not exist"),
         ("text.wav", "clean.wav", (), "no audio"),
         ("empty.wav", "clean.wav", (), "empty file"),
-        (".", "clean.wav", (), "folder"),
+        (".", "clean.wav", (), "clean must be a folder, as noisy is one"),
+        (".", "text.txt", (), "clean must be a folder, as noisy is one"),
+        (".", ".", (), "another folder than noisy"),
+        ("silent", "result", (), "noisy must hold sound files"),
+        ("noisy.wav", "silent", (), "must end in .wav or .flac"),
+        ("noisy.wav", "folder.wav", (), "clean must name a file, got the folder"),
+        ("nan.wav", "clean.wav", (), "must be finite"),
+        ("noisy.wav", "clean.wav", ("--mix", "1.5"), "mix must lie from 0 to 1, got 1.5"),
+        ("noisy.wav", "clean.wav", ("--mix", "nan"), "mix must lie from 0 to 1, got nan"),
+        ("strange.wav", "clean.wav", (), "must share a larger divisor, got 44101"),
         ("noisy.wav", "clean.mp3", (), "must end in .wav or .flac"),
         ("noisy.wav", "nowhere/clean.wav", (), "folder that exists"),
         ("noisy.wav", "clean.wav", ("--checkpoint", "missing.pt"), "does not exist"),
@@ -210,7 +237,12 @@ def test_what_cannot_work_is_one_sentence_and_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "noisy.wav", tone(0.2, RATE), RATE)
     (tmp_path / "text.wav").write_text("this is no sound")
+    (tmp_path / "text.txt").write_text("this is no folder")
     (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "silent").mkdir()
+    (tmp_path / "folder.wav").mkdir()
+    write(tmp_path / "strange.wav", tone(0.2, 44_101), 44_101)
+    soundfile.write(str(tmp_path / "nan.wav"), [0.1, float("nan")], RATE, subtype="FLOAT")
     before = sorted(path.name for path in tmp_path.iterdir())
     assert run(noisy, clean, *(extra or ("--checkpoint", checkpoint))) == 2
     error = capsys.readouterr().err
@@ -219,11 +251,152 @@ def test_what_cannot_work_is_one_sentence_and_leaves_nothing_behind(
 
 
 def test_a_denoiser_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(denoise, "load_checkpoint", lambda path: lambda noisy: noisy / 0)
+    use_mask(monkeypatch, float("nan"))
     noisy = write(tmp_path / "noisy.wav", tone(0.5, RATE), RATE)
     assert run(noisy, tmp_path / "clean.wav") == 2
-    assert "finite samples" in capsys.readouterr().err
+    assert "must be finite, got NaN" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["noisy.wav"]
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_a_file_in_blocks_is_the_recording_in_memory_mixed_with_the_noisy_one(
+    tmp_path, checkpoint, monkeypatch, mix, rate
+):
+    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    waveform = tone(3.3, rate, channels=2) + 0.05 * torch.randn(2, round(3.3 * rate))
+    noisy = write(tmp_path / "noisy.wav", waveform, rate, "FLOAT")
+    assert run(noisy, tmp_path / "clean.wav", "--checkpoint", checkpoint, "--mix", mix) == 0
+    clean, _ = load_audio(tmp_path / "clean.wav", mono=False)
+    estimate = denoise_waveform(waveform, rate, load_checkpoint(checkpoint), block_seconds=60)
+    assert torch.allclose(clean, (1 - mix) * estimate + mix * waveform, atol=1e-6)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the peak of one program")
+def test_the_memory_does_not_grow_with_the_recording(tmp_path, checkpoint):
+    """Six minutes instead of one: the five more would take 38 MB as samples alone."""
+    program = (
+        "import sys; from course_utils import denoise; denoise.main(sys.argv[1:]);"
+        f"print(*(line for line in open({str(STATUS)!r}) if 'VmHWM' in line))"
+    )
+    peaks = []
+    for minutes in (1, 6):
+        sound = tone(1.0, RATE, channels=2).repeat(1, 60 * minutes)
+        noisy = write(tmp_path / f"{minutes}.wav", sound, RATE)
+        command = [sys.executable, "-c", program, str(noisy), str(tmp_path / f"{minutes}.flac")]
+        command += ["--checkpoint", str(checkpoint)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        peaks.append(int(done.stdout.split()[-2]) / 1000)  # MB
+    assert peaks[1] - peaks[0] < 20, peaks
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+def test_a_file_cut_short_is_refused_and_leaves_nothing(tmp_path, checkpoint, suffix, capsys):
+    whole = tmp_path / f"whole.{suffix}"
+    samples = tone(20.0, RATE)[0] + 0.1 * torch.randn(20 * RATE)
+    soundfile.write(str(whole), samples.numpy(), RATE)
+    assert run(whole, tmp_path / "a.wav", "--checkpoint", checkpoint) == 0
+    length = audio_info(tmp_path / "a.wav").num_frames
+    assert length == len(soundfile.read(str(whole))[0])
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    code = run(cut, tmp_path / "b.wav", "--checkpoint", checkpoint)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    if suffix == "flac":  # the two others do not say in their first bytes how long they are
+        assert code == 2 and "cut short or damaged" in capsys.readouterr().err
+        assert names == ["a.wav", "cut.flac", "whole.flac"]
+    else:
+        assert names[:1] == ["a.wav"] and not [name for name in names if "tmp" in name]
+
+
+def test_ctrl_c_stops_and_leaves_nothing_half_written(tmp_path, monkeypatch, capsys):
+    def press(n):
+        if n == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    use_mask(monkeypatch, 0.5, at_call=press)
+    noisy = write(tmp_path / "noisy.wav", tone(5.0, RATE), RATE)
+    assert run(noisy, tmp_path / "clean.wav") == 130
+    assert "stopped" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["noisy.wav"]
+
+
+def test_a_long_file_says_how_far_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(denoise, "_LONG_SECONDS", 4)
+    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    use_mask(monkeypatch, 0.5)
+    for seconds in (3.0, 5.0):
+        noisy = write(tmp_path / f"{seconds}.wav", tone(seconds, RATE), RATE)
+        assert run(noisy, tmp_path / f"clean_{seconds}.wav") == 0
+        said = capsys.readouterr().err
+        assert ("100%, 0 s left" in said and "\n" not in said) if seconds == 5.0 else said == ""
+
+
+def test_a_result_too_long_for_wav_becomes_rf64(tmp_path, monkeypatch):
+    monkeypatch.setattr(denoise, "_WAV_BYTES", 30_000)
+    use_mask(monkeypatch, 0.5)
+    for seconds, kind in ((0.5, b"RIFF"), (1.0, b"RF64")):
+        noisy = write(tmp_path / f"{seconds}.wav", tone(seconds, RATE), RATE)
+        clean = tmp_path / f"clean_{seconds}.wav"
+        assert run(noisy, clean) == 0 and clean.read_bytes()[:4] == kind
+        difference = load_audio(clean)[0] - 0.5 * load_audio(noisy)[0]
+        assert difference.shape == (1, round(seconds * RATE)) and difference.abs().max() < 1e-4
+
+
+# --- folders -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four recordings, of which one is broken, and a text."""
+    path = tmp_path / "in"
+    path.mkdir()
+    write(path / "a.wav", tone(0.2, RATE), RATE)
+    write(path / "b.flac", tone(0.3, 44_100, channels=2), 44_100, "PCM_24")
+    soundfile.write(str(path / "c.mp3"), tone(0.4, RATE)[0].numpy(), RATE)
+    (path / "broken.wav").write_text("this is no sound")
+    (path / "notes.txt").write_text("this does not want to be sound")
+    return path
+
+
+def test_a_bad_file_of_a_folder_does_not_stop_the_others(tmp_path, folder, checkpoint, capsys):
+    target = tmp_path / "out"
+    assert run(folder, target, "--checkpoint", checkpoint) == 1
+    said = capsys.readouterr()
+    assert sorted(path.name for path in target.iterdir()) == ["a.wav", "b.flac", "c.mp3.wav"]
+    assert audio_info(target / "b.flac") == audio_info(folder / "b.flac")
+    assert said.out.count("denoised in") == 3
+    assert said.err.startswith("error: 1 of 4 files are not done:\n  broken.wav: path ")
+    assert "no audio" in said.err and said.err.count("\n") == 2
+    (folder / "broken.wav").unlink()
+    before = (target / "a.wav").stat().st_mtime_ns
+    assert run(folder, target, "--checkpoint", checkpoint) == 1
+    assert capsys.readouterr().err.count("exists already; pass --force") == 3
+    assert (target / "a.wav").stat().st_mtime_ns == before
+    assert run(folder, target, "--checkpoint", checkpoint, "--force") == 0
+    assert (target / "a.wav").stat().st_mtime_ns > before
+
+
+def test_a_folder_of_bad_files_leaves_no_folder(tmp_path, folder, checkpoint):
+    for name in ("a.wav", "b.flac", "c.mp3"):
+        (folder / name).unlink()
+    assert run(folder, tmp_path / "out", "--checkpoint", checkpoint) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_ctrl_c_in_a_folder_keeps_what_is_whole(tmp_path, folder, monkeypatch):
+    def press(n):
+        if n == 3:  # a file takes two calls: its frames, and its end
+            raise KeyboardInterrupt
+
+    use_mask(monkeypatch, 0.5, at_call=press)
+    assert run(folder, tmp_path / "out") == 130
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+
+
+# --- the shell -----------------------------------------------------------------------------
 
 
 def test_from_the_shell_without_a_traceback(tmp_path, checkpoint):
