@@ -1,0 +1,337 @@
+"""Clean sound that comes piece by piece: a live call, or a file too long for the memory.
+
+What comes out, put together, is what the same denoiser makes of the whole recording; only so
+much of the past is kept as the next piece needs. So the last minute of an hour costs no more
+memory than the first.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from numbers import Real
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from course_utils import features
+from course_utils.audio import resample, validate_waveform
+from course_utils.models import WORKING_LEVEL, Denoiser
+
+_LEVEL_SECONDS = 10  # what the running level remembers
+_FILTER_WIDTH, _ROLLOFF = 6, 0.99  # of the filter in `audio.resample`: torchaudio's defaults
+
+
+class StreamingDenoiser:
+    """A denoiser that is fed samples as they come and gives them back cleaned, a little later.
+
+    Fed whole hops (256 samples, 16 ms), each call but the first gives back as many as it got.
+    `latency_samples` says how far the output lies behind.
+
+    **Equal to offline, from the first sample to the last**, to rounding: `features.stft` puts
+    zeros before the first sample and behind the last one; the stream begins with the same zeros,
+    and `flush` adds the same at the end. Equality needs one more thing, `level`: `Denoiser`
+    measures the loudness of the whole recording before it begins, and nobody knows how loud a
+    call is going to be. Without `level`, the stream measures what it has heard so far (of a long
+    call, about the last ten seconds). The estimate is not scaled by it; only the network, which
+    was trained at one level, sees the sound through it.
+
+    Args:
+        denoiser: In eval mode, around a network with `forward_block`.
+        level: RMS of the recording where it is known: a number, or a tensor (..., 1) with one
+            for each channel. None measures it as the sound comes.
+
+    Raises:
+        TypeError: `denoiser` is no Denoiser, or its network takes whole recordings only.
+        ValueError: `denoiser` is in training mode or its STFT cannot be undone frame by frame,
+            `level` is negative or not finite.
+
+    Notebook: 06
+    """
+
+    def __init__(self, denoiser: Denoiser, *, level: float | Tensor | None = None) -> None:
+        if not isinstance(denoiser, Denoiser) or not hasattr(denoiser.net, "forward_block"):
+            raise TypeError(
+                "denoiser must be a Denoiser around a MaskNet, got "
+                f"{type(getattr(denoiser, 'net', denoiser)).__name__}; what needs the whole "
+                "recording at once cannot run live."
+            )
+        if denoiser.training:
+            raise ValueError(
+                "denoiser must be in eval mode, got training mode; call .eval() first."
+            )
+        config = denoiser.config
+        if not (config.center and config.invertible):
+            raise ValueError(
+                f"denoiser must have a centred STFT that can be undone, got {config}; "
+                "use the STFTConfig of the course."
+            )
+        self.denoiser = denoiser
+        self._level = None if level is None else _check_level(level)
+        self._config = replace(config, center=False)  # the stream brings its own zeros
+        left = (config.n_fft - config.win_length) // 2
+        right = config.n_fft - config.win_length - left
+        self._window = functional.pad(features.window_tensor(config), (left, right))  # (n_fft,)
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """Samples that must have come, a sample itself included, before it may go out."""
+        return self._config.n_fft
+
+    @property
+    def latency_ms(self) -> float:
+        """The same in milliseconds; computing time comes on top."""
+        return 1000 * self.latency_samples / self._config.sample_rate
+
+    def reset(self) -> None:
+        """Forget everything that was heard; the next sample begins a new recording."""
+        self._shape = None  # of a piece, without time: known when the first one comes
+        self._taken = self._given = 0
+        self._frames_heard, self._power, self._memory = 0, None, None
+
+    def feed(self, samples: Tensor) -> Tensor:
+        """Take the next samples and give back those that are ready.
+
+        Args:
+            samples: Finite waveform (..., time) at the rate of the denoiser and on its device,
+                any number of samples, none too; the same channels in every call.
+
+        Returns:
+            The next cleaned samples (..., time), maybe none, in the dtype of `samples`.
+
+        Raises:
+            TypeError: Not a float tensor.
+            ValueError: NaN or infinity, or other channels than before. The stream stays as it
+                was and can go on.
+        """
+        rows = self._take(samples)  # (row, time)
+        cleaned = self._clean(rows)
+        # Cloned outside of inference mode: an ordinary tensor again.
+        shape = (*samples.shape[:-1], cleaned.shape[-1])
+        return cleaned.clone().reshape(shape).to(samples.dtype)
+
+    def flush(self) -> Tensor:
+        """End the recording: give back what is left, then begin anew.
+
+        Returns:
+            The last cleaned samples (..., time), float32: as many came out in all as went in.
+        """
+        if not self._taken:
+            self.reset()
+            return torch.zeros(0)
+        shape, hop_length = self._shape, self._config.hop_length
+        n_zeros = -self._taken % hop_length + self._config.n_fft // 2
+        missing = self._taken - self._given
+        cleaned = self._clean(self._waiting.new_zeros(len(self._waiting), n_zeros))
+        rest = max(0, missing - cleaned.shape[-1])
+        last = self._overlap[:-1, :rest] / self._overlap[-1:, :rest]
+        self.reset()
+        return torch.cat([cleaned, last], dim=-1)[:, :missing].reshape(*shape, missing)
+
+    def _take(self, samples: Tensor) -> Tensor:
+        """Check a piece and lay its channels out as rows, (row, time)."""
+        if not isinstance(samples, Tensor) or samples.ndim == 0 or samples.numel():
+            validate_waveform(samples, name="samples")
+        shape = samples.shape[:-1]
+        if self._shape is None:
+            self._begin(shape, samples.device)
+        if shape != self._shape:
+            raise ValueError(
+                f"samples must keep the shape (..., time) of the first piece, {(*self._shape,)}, "
+                f"got {(*shape,)}; call reset() before another recording."
+            )
+        self._taken += samples.shape[-1]
+        return samples.detach().reshape(max(1, math.prod(shape)), -1).float()
+
+    def _begin(self, shape: torch.Size, device: torch.device) -> None:
+        """Lay out the state: zeros before the first sample, nothing overlapping yet."""
+        n_rows, n_fft = max(1, math.prod(shape)), self._config.n_fft
+        if self._level is not None and self._level.numel() not in (1, n_rows):
+            raise ValueError(
+                f"level must be one number or one for each of {n_rows} channels, got "
+                f"{self._level.numel()}; measure it on the same recording."
+            )
+        self._shape = shape
+        self._waiting = torch.zeros(n_rows, n_fft // 2, device=device)
+        # The sum of overlapping frames, and in one more row that of their squared windows.
+        self._overlap = torch.zeros(n_rows + 1, n_fft - self._config.hop_length, device=device)
+        self._lead = n_fft // 2  # samples before the first one: never given back
+
+    @torch.inference_mode()
+    def _clean(self, rows: Tensor) -> Tensor:
+        """Clean every frame that is complete: (row, time) -> the samples that are now ready."""
+        n_fft, hop_length = self._config.n_fft, self._config.hop_length
+        waiting = torch.cat([self._waiting, rows], dim=-1)
+        n_frames = max(0, (waiting.shape[-1] - n_fft) // hop_length + 1)
+        ready = n_frames * hop_length
+        self._waiting = waiting[
+            :, ready:
+        ].clone()  # a copy, here and below: a view would keep the whole piece
+        if not n_frames:
+            return rows[:, :0]
+        seen = waiting[:, : ready - hop_length + n_fft]
+        spectrogram = features.stft(seen, self._config)  # (row, freq, frame)
+        gain = self._gain(seen[:, -ready:].unflatten(-1, (n_frames, hop_length)))
+        magnitude = features.magnitude(spectrogram) * gain
+        mask, memory = self.denoiser.net.forward_block(magnitude, self._memory)
+        self._memory = memory and tuple(part.clone() for part in memory)
+        total = self._overlap_add(features.apply_mask(spectrogram, mask), seen.shape[-1])
+        self._overlap = total[:, ready:].clone()
+        total = total[:, min(self._lead, ready) : ready]
+        self._lead -= min(self._lead, ready)
+        self._given += total.shape[-1]
+        return total[:-1] / total[-1:]
+
+    def _overlap_add(self, spectrogram: Tensor, length: int) -> Tensor:
+        """Add up the frames and what was left of the last ones: -> (row + 1, length)."""
+        frames = torch.fft.irfft(spectrogram, n=self._config.n_fft, dim=1)  # (row, n_fft, frame)
+        window = self._window[:, None].to(frames.device)  # (n_fft, 1)
+        squares = window.square().expand(1, -1, frames.shape[-1])
+        parts = torch.cat([frames * window, squares])  # (row + 1, n_fft, frame)
+        hop_length, n_fft = self._config.hop_length, self._config.n_fft
+        total = functional.fold(parts, (1, length), (1, n_fft), stride=(1, hop_length))[:, 0, 0]
+        total[:, : self._overlap.shape[-1]] += self._overlap
+        return total
+
+    def _gain(self, fresh: Tensor) -> Tensor:
+        """Bring each frame to the network's level: new samples (row, frame, hop) -> a factor."""
+        if self._level is not None:
+            return _gain_to_working_level(self._level.reshape(-1, 1, 1).to(fresh.device))
+        longest = max(1, round(_LEVEL_SECONDS * 1000 / self._config.ms_per_frame))
+        levels = []
+        for power in fresh.square().mean(dim=-1).unbind(dim=-1):  # (row,)
+            self._frames_heard = min(self._frames_heard + 1, longest)
+            mean = power if self._power is None else self._power
+            self._power = mean + (power - mean) / self._frames_heard
+            levels.append(self._power.sqrt())
+        return _gain_to_working_level(torch.stack(levels, dim=-1)[:, None])  # (row, 1, frame)
+
+
+class StreamingResampler:
+    """`audio.resample` for sound that comes piece by piece: the same numbers, a little later.
+
+    Args:
+        orig_freq: Rate of what comes, in Hz.
+        new_freq: The rate wanted, in Hz.
+
+    Notebook: 06
+    """
+
+    def __init__(self, orig_freq: int, new_freq: int) -> None:
+        self.orig_freq, self.new_freq = orig_freq, new_freq
+        divisor = math.gcd(orig_freq, new_freq)
+        # Every `old` samples in give `new` samples out, and then the filter repeats itself.
+        self._old, self._new = orig_freq // divisor, new_freq // divisor
+        width = math.ceil(_FILTER_WIDTH * self._old / (_ROLLOFF * min(self._old, self._new)))
+        self._context = math.ceil(width / self._old)  # repeats that the filter reaches, each side
+        self._waiting, self._done = None, 0  # the last samples, and the repeats already given
+
+    def feed(self, samples: Tensor) -> Tensor:
+        """Take the next samples (..., time) and give back those that are ready, maybe none."""
+        if self.orig_freq == self.new_freq:
+            return samples
+        if self._waiting is not None:
+            samples = torch.cat([self._waiting, samples], dim=-1)
+        ready = samples.shape[-1] // self._old - self._context  # repeats whose future is known
+        if ready <= self._done:
+            self._waiting = samples.clone()
+            return samples[..., :0]
+        resampled = resample(samples, self.orig_freq, self.new_freq)
+        resampled = resampled[..., self._done * self._new : ready * self._new]
+        kept = max(0, ready - self._context)
+        self._waiting, self._done = samples[..., kept * self._old :].clone(), ready - kept
+        return resampled
+
+    def flush(self) -> Tensor:
+        """Give back what is left (..., time); nothing may follow."""
+        if self._waiting is None or self._waiting.shape[-1] == 0:
+            return torch.zeros(0) if self._waiting is None else self._waiting
+        resampled = resample(self._waiting, self.orig_freq, self.new_freq)
+        return resampled[..., self._done * self._new :]
+
+
+def measure_level(blocks: Iterable[Tensor], sample_rate: int, *, at_rate: int) -> Tensor:
+    """Measure how loud a recording is that comes in blocks, as `Denoiser` measures it.
+
+    Args:
+        blocks: Pieces (channel, time), one after the other.
+        sample_rate: Their samples per second.
+        at_rate: Rate to which the sound is brought before it is measured.
+
+    Returns:
+        The root of the mean square of each channel, (channel, 1), float64.
+
+    Raises:
+        ValueError: There is no sample.
+
+    Notebook: 06
+    """
+    resampler, energy, count = StreamingResampler(sample_rate, at_rate), 0.0, 0
+    for piece in _with_rest(resampler, blocks):
+        energy = energy + piece.double().square().sum(dim=-1, keepdim=True)
+        count += piece.shape[-1]
+    if not count:
+        raise ValueError("blocks must hold at least one sample, got none; check the recording.")
+    return (energy / count).sqrt()
+
+
+def denoise_blocks(
+    blocks: Iterable[Tensor], sample_rate: int, denoiser: Denoiser, *, level: Tensor, mix: float = 0
+) -> Iterator[Tensor]:
+    """Clean a recording of any rate and length that comes in blocks.
+
+    Args:
+        blocks: Pieces (channel, time), float32, one after the other.
+        sample_rate: Their samples per second.
+        denoiser: On the CPU, in eval mode.
+        level: What `measure_level` says of the same recording.
+        mix: Share of the noisy sound in the result, 0 to 1.
+
+    Yields:
+        Cleaned pieces (channel, time), not those lengths, but together as long as the input.
+
+    Notebook: 06
+    """
+    rate = denoiser.config.sample_rate
+    down, up = StreamingResampler(sample_rate, rate), StreamingResampler(rate, sample_rate)
+    stream = StreamingDenoiser(denoiser, level=level)
+    waiting = []  # noisy samples whose estimate has not come yet
+
+    def remember() -> Iterator[Tensor]:
+        for block in blocks:
+            waiting.append(block)
+            yield block
+
+    cleaned = _with_rest(up, _with_rest(stream, _with_rest(down, remember())))
+    for piece in cleaned:
+        noisy = torch.cat(waiting, dim=-1)
+        piece = piece[..., : noisy.shape[-1]]  # there and back may give a sample too many
+        waiting[:] = [noisy[..., piece.shape[-1] :].clone()]
+        yield (1 - mix) * piece + mix * noisy[..., : piece.shape[-1]]
+
+
+def _with_rest(stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Pass pieces through a stage with `feed` and `flush`; leave out the empty ones."""
+    for piece in pieces:
+        ready = stage.feed(piece)
+        if ready.shape[-1]:
+            yield ready
+    rest = stage.flush()
+    if rest.shape[-1]:
+        yield rest
+
+
+def _check_level(level: float | Tensor) -> Tensor:
+    """Return a level as a float32 tensor, or say what is wrong with it."""
+    if isinstance(level, bool) or not isinstance(level, Real | Tensor):
+        raise TypeError(f"level must be a number or a tensor, got {level!r}; pass the RMS.")
+    level = torch.as_tensor(level, dtype=torch.float32)
+    if not level.numel() or not bool((level.isfinite() & (level >= 0)).all()):
+        raise ValueError(f"level must be finite and at least 0, got {level}; pass the RMS.")
+    return level
+
+
+def _gain_to_working_level(level: Tensor) -> Tensor:
+    """Turn a level into the factor that leads to the network's level; silence stays silence."""
+    return torch.where(level > 1e-10, WORKING_LEVEL / level.clamp(min=1e-10), 1.0)
