@@ -18,7 +18,7 @@ PACKAGE = ROOT / "course_utils"
 MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
     *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus", "datasets"),
-    *("features", "models", "export", "baselines", "losses", "training", "metrics"),
+    *("features", "models", "streaming", "export", "baselines", "losses", "training", "metrics"),
     *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
     *("denoise", "evaluate", "train", "check_environment"),
 ]
