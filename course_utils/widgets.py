@@ -263,8 +263,8 @@ def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explor
     legend = wave_axes.legend(loc="upper right", fontsize=10)
     label_axes(wave_axes, "", "Time (ms)", "Amplitude")
     lags = torch.arange(-_MAX_SLIP, _MAX_SLIP + 1)
-    (curve,) = sum_axes.plot(lags, torch.zeros(len(lags)), color=COLORS["noisy"])
-    peak = sum_axes.axvline(0, color=COLORS["clean"], linestyle="--")
+    (curve,) = sum_axes.plot(lags, torch.zeros(len(lags)), color=COLORS["grey"])
+    peak = sum_axes.axvline(0, color=COLORS["other"], linestyle="--")
     sum_axes.set(ylim=(-1.1, 1.1), xlim=(-_MAX_SLIP, _MAX_SLIP))
     label_axes(sum_axes, "", "Lag (samples)", "Sum of products")
 
