@@ -76,6 +76,7 @@ TERMS = tuple(
         ("noisy", 1, "Speech with noise: what the model is given."),
         ("Nyquist frequency", 2, "Half the sample rate: the highest frequency that fits."),
         ("over-fitting", 5, "Learning the training clips by heart, and little else."),
+        ("over-suppression", 4, "Removing so much that soft sounds go with the noise."),
         ("overlap-add condition", 3, "The windows of a spectrogram overlap so that no sample is "
          "lost; only then there is an exact way back."),
         ("pair", 1, "One clip twice, with noise and without, lined up sample by sample."),

@@ -201,6 +201,7 @@ def test_right_cost_passes(answer):
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o, 0), "one bias"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + 1, 0), "a bias of its own"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + i, 0), "belong to the output channels"),
+        (lambda i, o, k, n: (i * o * (k[0] * k[1] + 1), 0), "not to each of its stencils"),
         (lambda i, o, k, n: (o * (k[0] * k[1] + 1), 0), "looks at all input channels"),
         (lambda i, o, k, n: (o * (i * k[0] + 1), 0), "as wide as kernel[1]"),
         (lambda i, o, k, n: (o * (i * k[1] + 1), 0), "as tall as kernel[0]"),

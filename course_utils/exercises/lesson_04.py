@@ -235,6 +235,8 @@ def _check_cost(
             weights: "each output channel also has one bias",
             weights + 1: "each output channel has a bias of its own",
             weights + in_channels: "the biases belong to the output channels",
+            weights + in_channels * out_channels: "a bias belongs to an output channel, not to "
+            "each of its stencils",
             out_channels * (area + 1): "each output channel looks at all input channels",
             in_channels * (area + 1): "each output channel has a kernel for every input channel",
             weights // kernel[0] + out_channels: "a stencil is as tall as kernel[0], too",
