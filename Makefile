@@ -41,6 +41,7 @@ bench: $(VENV)/.ready-to-bench
 	mkdir -p build
 	$(BIN)/python tests/benchmarks/benchmark_denoisers.py \
 	  --csv build/benchmark.csv --picture build/benchmark.png
+	$(BIN)/python tests/benchmarks/benchmark_speed.py --csv build/speed.csv
 	$(BIN)/python tests/benchmarks/benchmark_mixing.py
 
 compare: $(VENV)/.ready

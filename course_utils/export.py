@@ -1,16 +1,23 @@
 """Export the network for a live call: one frame in, one frame of mask out, without Python code.
 
-`torch.export` writes a graph of plain operations that runs without this package, and from which
-the tools for phones and browsers set out.
+`torch.export` writes a graph of plain operations that runs without this package. ONNX is the form
+in which other programs take such a graph, in a browser, on a phone, from C++ or from Python
+without PyTorch; `onnxruntime` is one that runs it.
 """
 
+import logging
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from course_utils.models import Denoiser
+
+OPSET = 20
+"""The version of ONNX's set of operations that is written; runtimes since 2024 know it."""
 
 
 class OneFrame(nn.Module):
@@ -76,20 +83,78 @@ def export_one_frame(denoiser: Denoiser, path: str | os.PathLike) -> None:
     Source: https://pytorch.org/docs/stable/export.html
     Notebook: 06
     """
+    target = _check(denoiser, path, ".pt2")
+    _write(target, lambda temporary: torch.export.save(_program(denoiser), temporary))
+
+
+def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
+    """Write one step of the network as an ONNX file, weights included; whole or not at all.
+
+    Inputs are ``frame``, magnitudes (1, freq, 1), and ``memory_0``, ``memory_1``, ...; outputs
+    ``mask`` and ``next_memory_0``, ..., to be handed to the next step. A call begins with the zeros
+    of `empty_memory`. As in `export_one_frame`, the STFT and the level stay with the caller.
+
+    Args:
+        denoiser: On the CPU, in eval mode.
+        path: A file name that ends in .onnx, in a folder that exists; replaced if it is there.
+
+    Raises:
+        ImportError: The packages onnx and onnxscript, which PyTorch writes with, are missing.
+        ValueError: `denoiser` is in training mode, or `path` cannot be written.
+
+    Source: https://pytorch.org/docs/stable/onnx.html
+    Notebook: 06
+    """
+    target = _check(denoiser, path, ".onnx")
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"ONNX needs {' and '.join(missing)}, which the lessons do without: "
+            "python -m pip install -r tests/requirements.txt installs them."
+        )
+    count = range(len(empty_memory(denoiser)))
+    # Every export would say on stderr that torchvision, which nothing here uses, is missing.
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        onnx_program = torch.onnx.export(
+            _program(denoiser),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["frame", *(f"memory_{n}" for n in count)],
+            output_names=["mask", *(f"next_memory_{n}" for n in count)],
+            verbose=False,
+        )
+    finally:
+        log.setLevel(level)
+    _write(target, onnx_program.save)
+
+
+def _check(denoiser: Denoiser, path: str | os.PathLike, suffix: str) -> Path:
+    """Say what is wrong before any work is done; return the path."""
     target = Path(path)
     if denoiser.training:
         raise ValueError("denoiser must be in eval mode, got training mode; call .eval() first.")
-    if target.suffix != ".pt2" or not target.parent.is_dir():
+    if target.suffix != suffix or not target.parent.is_dir():
         raise ValueError(
-            f"path must end in .pt2 and lie in a folder that exists, got {str(target)!r}."
+            f"path must end in {suffix} and lie in a folder that exists, got {str(target)!r}."
         )
+    return target
+
+
+def _program(denoiser: Denoiser) -> torch.export.ExportedProgram:
+    """Follow one step of the network and keep its operations as a graph."""
     frame = torch.zeros(1, denoiser.config.n_freqs, 1)
-    program = torch.export.export(
-        OneFrame(denoiser.net), (frame, *empty_memory(denoiser)), strict=True
-    )
+    inputs = (frame, *empty_memory(denoiser))
+    return torch.export.export(OneFrame(denoiser.net), inputs, strict=True)
+
+
+def _write(target: Path, save: Callable[[Path], None]) -> None:
+    """Save beside the target first, then rename: what stops half-way leaves nothing."""
     temporary = target.with_name(f".{os.getpid()}.{target.name}")
     try:
-        torch.export.save(program, temporary)
+        save(temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

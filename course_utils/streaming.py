@@ -18,7 +18,7 @@ from course_utils import features
 from course_utils.audio import resample, validate_waveform
 from course_utils.models import WORKING_LEVEL, Denoiser
 
-_LEVEL_SECONDS = 10  # what the running level remembers
+_LEVEL_SECONDS = 1  # what the running level remembers; 3 and 10 are no better and slower to adapt
 _FILTER_WIDTH, _ROLLOFF = 6, 0.99  # of the filter in `audio.resample`: torchaudio's defaults
 
 
@@ -32,9 +32,11 @@ class StreamingDenoiser:
     zeros before the first sample and behind the last one; the stream begins with the same zeros,
     and `flush` adds the same at the end. Equality needs one more thing, `level`: `Denoiser`
     measures the loudness of the whole recording before it begins, and nobody knows how loud a
-    call is going to be. Without `level`, the stream measures what it has heard so far (of a long
-    call, about the last ten seconds). The estimate is not scaled by it; only the network, which
-    was trained at one level, sees the sound through it.
+    call is going to be. Without `level`, the stream measures what it has heard so far, about the
+    last second of it. The estimate is not scaled by it; only the network, which was trained at
+    one level, sees the sound through it. On the validation split that costs a few thousandths of
+    ESTOI (`tests/benchmarks/benchmark_speed.py`); after a sudden change of 20 dB it takes that
+    second to recover.
 
     Args:
         denoiser: In eval mode, around a network with `forward_block`.
@@ -88,7 +90,7 @@ class StreamingDenoiser:
         """Forget everything that was heard; the next sample begins a new recording."""
         self._shape = None  # of a piece, without time: known when the first one comes
         self._taken = self._given = 0
-        self._frames_heard, self._power, self._memory = 0, None, None
+        self._memory = None
 
     def feed(self, samples: Tensor) -> Tensor:
         """Take the next samples and give back those that are ready.
@@ -157,6 +159,8 @@ class StreamingDenoiser:
         # The sum of overlapping frames, and in one more row that of their squared windows.
         self._overlap = torch.zeros(n_rows + 1, n_fft - self._config.hop_length, device=device)
         self._lead = n_fft // 2  # samples before the first one: never given back
+        self._power = torch.zeros(n_rows, device=device)  # the running level, squared
+        self._frames_heard = torch.zeros(n_rows, device=device)
 
     @torch.inference_mode()
     def _clean(self, rows: Tensor) -> Tensor:
@@ -201,9 +205,10 @@ class StreamingDenoiser:
         longest = max(1, round(_LEVEL_SECONDS * 1000 / self._config.ms_per_frame))
         levels = []
         for power in fresh.square().mean(dim=-1).unbind(dim=-1):  # (row,)
-            self._frames_heard = min(self._frames_heard + 1, longest)
-            mean = power if self._power is None else self._power
-            self._power = mean + (power - mean) / self._frames_heard
+            heard = (power > 0).float()  # a muted microphone tells nothing of the level
+            self._frames_heard = (self._frames_heard + heard).clamp(max=longest)
+            share = heard / self._frames_heard.clamp(min=1)
+            self._power = self._power + share * (power - self._power)
             levels.append(self._power.sqrt())
         return _gain_to_working_level(torch.stack(levels, dim=-1)[:, None])  # (row, 1, frame)
 

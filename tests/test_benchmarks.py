@@ -11,10 +11,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 
+import benchmark_speed  # noqa: E402
 import compare_models  # noqa: E402
 import designs  # noqa: E402
 
-from course_utils.models import count_parameters  # noqa: E402
+from course_utils.models import Denoiser, MaskNet, count_parameters  # noqa: E402
 
 
 @pytest.mark.parametrize("name", designs.DESIGNS)
@@ -37,6 +38,24 @@ def test_no_design_looks_ahead(name):
     second[:, 6000:] = second[:, 6000:].flip(-1)  # another future, at the same level
     with torch.no_grad():
         assert torch.allclose(model(first)[:, :5000], model(second)[:, :5000], atol=1e-5)
+
+
+def test_multiply_adds_are_those_of_the_layers():
+    """Outputs of each layer times what each of them sums up; 62.5 frames a second."""
+    bands = 2 * 257 * 128  # gathered and spread
+    encoders = 2 * 16 * 32 * (8 * 2) + 32 * 16 * (16 * 4 * 2) + 48 * 8 * (32 * 4)
+    memories = 16 * 2 * 3 * 32 * 32 + 2 * 3 * 192 * 192 + 2 * 192 * 8 * 48
+    decoders = 96 * 8 * (32 * 4) + 64 * 16 * (16 * 4) + 32 * 32 * 8
+    counted = benchmark_speed.multiply_adds_per_second(Denoiser(MaskNet()).eval())
+    assert counted == 62.5 * (bands + encoders + memories + decoders)
+
+
+def test_the_readme_tells_the_speed_of_what_the_program_measures():
+    readme = (ROOT / "README.md").read_text()
+    start = readme.index(f"| | {' | '.join(benchmark_speed.COLUMNS.values())} |")
+    rows = readme[start : readme.index("\n\n", start)].splitlines()[2:]
+    names = [row.split(" | ")[0].strip("| ") for row in rows]
+    assert names == benchmark_speed.METHODS
 
 
 def test_mixtures_are_the_same_for_every_run():

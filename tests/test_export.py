@@ -2,11 +2,18 @@
 
 import warnings
 
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
-from course_utils.export import OneFrame, empty_memory, export_one_frame
-from course_utils.models import Denoiser, MaskNet
+from course_utils import export, features
+from course_utils.corpus import select
+from course_utils.denoise import DEFAULT_CHECKPOINT
+from course_utils.export import OPSET, OneFrame, empty_memory, export_one_frame, export_onnx
+from course_utils.models import WORKING_LEVEL, Denoiser, MaskNet
+from course_utils.training import load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +55,73 @@ def test_the_file_gives_the_same_mask_and_writing_it_says_nothing(denoiser, tmp_
     assert not torch.allclose(forgetful, whole, atol=1e-3), "the memory must matter"
 
 
+def run_onnx(path, frames, memory):
+    """Run a file frame by frame, with nothing of PyTorch in the loop: masks, (1, freq, frame)."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names, masks = [each.name for each in session.get_inputs()], []
+    for frame in np.split(frames, frames.shape[-1], axis=-1):
+        mask, *memory = session.run(None, dict(zip(names, [frame, *memory], strict=True)))
+        masks.append(mask)
+    return np.concatenate(masks, axis=-1)
+
+
+def test_onnx_gives_the_same_numbers_over_a_recording_and_writing_it_says_nothing(tmp_path, capfd):
+    shipped = load_checkpoint(DEFAULT_CHECKPOINT)
+    path = tmp_path / "step.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="Guards may run slower")  # Python 3.13.0 alone
+        export_onnx(shipped, path)
+    assert [each.name for each in tmp_path.iterdir()] == ["step.onnx"]
+    assert capfd.readouterr() == ("", "")
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph, full_check=True)
+    assert [each.version for each in graph.opset_import if each.domain == ""] == [OPSET]
+    assert [each.name for each in graph.graph.output] == [
+        *("mask", "next_memory_0", "next_memory_1", "next_memory_2")
+    ]
+
+    noisy = select(role="speech", split="test")[0].load()[:, :40_000]
+    noisy = noisy + 0.02 * torch.randn(noisy.shape, generator=torch.Generator().manual_seed(0))
+    spectrogram = features.stft(noisy, shipped.config)
+    gain = WORKING_LEVEL / noisy.square().mean().sqrt()
+    frames = (spectrogram.abs() * gain).numpy()
+    memory = [part.numpy() for part in empty_memory(shipped)]
+    masks = torch.from_numpy(run_onnx(path, frames, memory))
+    with torch.inference_mode():
+        expected, whole = shipped.net(torch.from_numpy(frames)), shipped(noisy)
+    assert torch.allclose(masks, expected, atol=1e-5) and float(expected.std()) > 0.1
+    estimate = features.istft(spectrogram * masks, shipped.config, length=noisy.shape[-1])
+    assert torch.allclose(estimate, whole, atol=1e-5)
+
+
+def test_onnx_is_missed_in_words(denoiser, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="needs onnx and onnxscript, .* tests/requirements.txt"):
+        export_onnx(denoiser, tmp_path / "step.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_leaves_nothing_half_written(denoiser, tmp_path, monkeypatch):
+    def fail(program, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch.export, "save", fail)
+    (tmp_path / "step.pt2").write_bytes(b"precious")
+    with pytest.raises(OSError, match="no space"):
+        export_one_frame(denoiser, tmp_path / "step.pt2")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"precious"]
+
+
 def test_what_cannot_be_exported_is_refused_in_words(denoiser, tmp_path):
     with pytest.raises(ValueError, match="eval mode"):
         export_one_frame(Denoiser(MaskNet()).train(), tmp_path / "step.pt2")
     with pytest.raises(ValueError, match="must end in .pt2"):
         export_one_frame(denoiser, tmp_path / "step.pt")
+    with pytest.raises(ValueError, match="must end in .onnx"):
+        export_onnx(denoiser, tmp_path / "step.pt2")
+    with pytest.raises(ValueError, match="eval mode"):
+        export_onnx(Denoiser(MaskNet()).train(), tmp_path / "step.onnx")
     with pytest.raises(ValueError, match="folder that exists"):
         export_one_frame(denoiser, tmp_path / "nowhere" / "step.pt2")

@@ -31,7 +31,7 @@ TOP_LEVEL = {
 }
 # The name to import, where it is not the name to install.
 IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL"}
-RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff"}
+RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "onnxscript"}
 # Part of the promise to the learner; the tests compare with it, the lessons need not.
 PROMISED = {"librosa"}
 

@@ -110,6 +110,19 @@ def test_the_level_of_the_input_does_not_matter(gain_db):
     assert torch.allclose(stream([noisy * gain]) / gain, stream([noisy]), atol=1e-5)
 
 
+def test_a_muted_microphone_tells_nothing_of_the_level():
+    """With a network that has no memory, silence before the speech must change nothing at all."""
+
+    class Loudness(torch.nn.Module):
+        def forward_block(self, magnitude, state):
+            return torch.sigmoid(magnitude), state
+
+    noisy, silence = recording(), torch.zeros(2, 20 * 256)
+    denoiser = Denoiser(Loudness()).eval()
+    late = stream([silence, noisy], denoiser=denoiser)[:, 20 * 256 :]
+    assert torch.allclose(late, stream([noisy], denoiser=denoiser), atol=1e-6)
+
+
 def test_silence_in_silence_out_and_speech_after_it_is_finite():
     live = StreamingDenoiser(DENOISER)
     assert torch.count_nonzero(live.feed(torch.zeros(1, RATE))) == 0

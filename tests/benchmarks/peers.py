@@ -44,7 +44,7 @@ def web_rtc(*, level: int) -> Callable[[Tensor], Tensor]:
 
     def denoise(noisy: Tensor) -> Tensor:
         processor = AudioProcessor(0, level)
-        frames = _to_int16(noisy, frame=160)
+        frames = to_int16(noisy, frame=160)
         cleaned = b"".join(processor.Process10ms(frame.tobytes()).audio for frame in frames)
         return _from_int16(np.frombuffer(cleaned, np.int16), noisy)
 
@@ -54,7 +54,7 @@ def web_rtc(*, level: int) -> Callable[[Tensor], Tensor]:
 def rn_noise(noisy: Tensor) -> Tensor:
     """RNNoise, which knows nothing but 48 kHz: there and back by a good resampler."""
     state = rnnoise.create()
-    frames = _to_int16(resample(noisy, SAMPLE_RATE, rnnoise.SAMPLE_RATE), rnnoise.FRAME_SIZE)
+    frames = to_int16(resample(noisy, SAMPLE_RATE, rnnoise.SAMPLE_RATE), rnnoise.FRAME_SIZE)
     cleaned = np.concatenate([rnnoise.process_mono_frame(state, frame)[0] for frame in frames])
     rnnoise.destroy(state)
     wide = torch.from_numpy(cleaned.astype(np.float32) / 32768)[None]
@@ -112,7 +112,7 @@ def main() -> None:
         print(f"\n{score}\n{format_table(rows, score=score, by='snr_db')}")
 
 
-def _to_int16(waveform: Tensor, frame: int) -> np.ndarray:
+def to_int16(waveform: Tensor, frame: int) -> np.ndarray:
     """Turn (1, time) into whole frames of 16-bit samples, (n_frames, frame)."""
     samples = (waveform[0] * 32767).round().clamp(-32768, 32767).to(torch.int16).numpy()
     return np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
