@@ -17,6 +17,7 @@ from typing import BinaryIO
 _BLOCK = 1 << 18
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 _DAMAGED += (EOFError, OSError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
+_CLASH = (FileExistsError, IsADirectoryError, NotADirectoryError)  # of two names in one archive
 
 Reader = Callable[[], BinaryIO] | None  # opens a member; None for what is no file and no folder
 
@@ -123,7 +124,7 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[str, int, Reader]]]:
                     for item in file
                 )
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, _CLASH):
             raise  # a full disk, a forbidden folder: the system says it best
         reason = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
         raise ValueError(
@@ -145,4 +146,4 @@ def _stays_inside(name: str) -> bool:
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if path.anchor or ".." in path.parts:
             return False
-    return True
+    return "\0" not in name

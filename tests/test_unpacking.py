@@ -190,6 +190,24 @@ def test_the_limit_holds_for_all_archives_together(tmp_path):
         unpack([tmp_path / "a.zip", tmp_path / "b.zip"], tmp_path / "out", limit=1000)
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+@pytest.mark.parametrize("names", [("x", "x/y"), ("x/y", "x")])
+def test_names_that_clash_are_damage(name, names, tmp_path):
+    MAKERS[name](tmp_path / name, dict.fromkeys(names, b"sound"))
+    with pytest.raises(ValueError, match=r"cannot be unpacked .*; download it again"):
+        unpack(tmp_path / name, tmp_path / "out")
+    assert set(everything_below(tmp_path)) == {name}
+
+
+def test_a_name_with_a_null_byte_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        item = tarfile.TarInfo("short")
+        item.pax_headers = {"path": "x\0y"}
+        archive.addfile(item)
+    with pytest.raises(ValueError, match="do not unpack it"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
 def test_a_zip_that_holds_more_than_it_announces_is_damaged(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb", bytes(1_000_000))
