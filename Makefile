@@ -35,7 +35,7 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest $(NBVAL) build/notebooks
 
 train: $(VENV)/.ready
-	$(BIN)/python -m course_utils.train --output notebooks/output/denoiser.pt
+	$(BIN)/python -m course_utils.train --force --output notebooks/output/denoiser.pt
 
 bench: $(VENV)/.ready-to-bench
 	mkdir -p build

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from course_utils.audio import SAMPLE_RATE, load_audio, validate_waveform
+from course_utils.audio import SAMPLE_RATE, audio_info, load_audio, validate_waveform
 from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
-from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
+from course_utils.folders import AUDIO_SUFFIXES, AudioFile
+from course_utils.mixing import SILENCE_RMS, add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import (
     babble,
     colored_noise,
@@ -26,7 +27,6 @@ from course_utils.noise import (
 )
 from course_utils.preprocessing import pad_or_trim
 
-_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 # Hiss, tones and knocks come in more shapes than the others, so they come more often.
 _FORMULAS = (
     *(colored_noise, colored_noise, tones, tones, knocks, knocks),
@@ -36,6 +36,12 @@ _FASTEST_VOICE = 1.3
 # RMS of every noisy training clip; the Denoiser brings its input to the same level.
 _LEVEL = 0.1
 _SILENT = 1e-4
+# A piece of a file that stays below this RMS (-50 dBFS) is taken for a pause.
+_PAUSE = 0.003
+# Places in recorded pairs lie on a grid of 40 ms: whole samples at every usual rate.
+_GRID = 25
+
+Clip = Tensor | AudioFile
 
 
 class NoisyCleanDataset(Dataset):
@@ -47,6 +53,7 @@ class NoisyCleanDataset(Dataset):
         sample_rate: Rate of the items, in Hz; files at another rate are resampled.
         segment_length: Pad or trim every item to so many samples; None keeps each length, and
             then a DataLoader needs ``batch_size=1``.
+        names: Take only these; None takes all.
 
     Raises:
         ValueError: If a folder is missing or empty, or a file has no partner.
@@ -61,6 +68,7 @@ class NoisyCleanDataset(Dataset):
         *,
         sample_rate: int = SAMPLE_RATE,
         segment_length: int | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         noisy, clean = _audio_files(noisy_dir, "noisy_dir"), _audio_files(clean_dir, "clean_dir")
         alone = sorted(set(noisy) ^ set(clean))
@@ -70,7 +78,7 @@ class NoisyCleanDataset(Dataset):
                 f"noisy_dir and clean_dir must hold the same names, got {len(alone)} without a "
                 f"partner ({alone[0]!r} is missing in {where}); rename or remove them."
             )
-        self.names = sorted(noisy)
+        self.names = sorted(noisy) if names is None else list(names)
         self._noisy, self._clean = noisy, clean
         self._sample_rate, self._segment_length = sample_rate, segment_length
 
@@ -93,14 +101,111 @@ class NoisyCleanDataset(Dataset):
         name = self.names[index]
         noisy, _ = load_audio(self._noisy[name], sample_rate=self._sample_rate)
         clean, _ = load_audio(self._clean[name], sample_rate=self._sample_rate)
-        difference = abs(noisy.shape[-1] - clean.shape[-1])
-        if difference > self._sample_rate // 100:
-            raise ValueError(
-                f"{name!r} must be equally long in both folders, got {noisy.shape[-1]} and "
-                f"{clean.shape[-1]} samples; align the pair first."
-            )
+        self._check_lengths(name, noisy.shape[-1], clean.shape[-1])
         length = self._segment_length or min(noisy.shape[-1], clean.shape[-1])
         return pad_or_trim(noisy, length), pad_or_trim(clean, length)
+
+    def duration(self, index: int) -> float:
+        """Look up how long a pair is, from the headers of its files.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            Seconds, of the shorter one.
+
+        Raises:
+            ValueError: If the two differ by more than a hundredth of a second.
+        """
+        name = self.names[index]
+        noisy, clean = (audio_info(side[name]).duration for side in (self._noisy, self._clean))
+        self._check_lengths(name, *(round(self._sample_rate * x) for x in (noisy, clean)))
+        return min(noisy, clean)
+
+    def read_segment(
+        self, index: int, segment_length: int, *, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Read the same piece of both sides, from a random place; the rest stays unread.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+            segment_length: Its length in samples; a shorter pair is padded with silence.
+            generator: Source of the random place.
+
+        Returns:
+            noisy and clean, both ``(1, segment_length)``.
+        """
+        name, seconds = self.names[index], segment_length / self._sample_rate
+        latest = max(0, int((self.duration(index) - seconds) * _GRID))
+        place = {
+            "sample_rate": self._sample_rate,
+            "offset": int(torch.randint(latest + 1, (), generator=generator)) / _GRID,
+            "duration": seconds,
+        }
+        noisy, clean = (load_audio(side[name], **place)[0] for side in (self._noisy, self._clean))
+        return pad_or_trim(noisy, segment_length), pad_or_trim(clean, segment_length)
+
+    def _check_lengths(self, name: str, n_noisy: int, n_clean: int) -> None:
+        """Refuse a pair whose sides end a hundredth of a second apart, or more."""
+        if abs(n_noisy - n_clean) > self._sample_rate // 100:
+            raise ValueError(
+                f"{name!r} must be equally long in both folders, got {n_noisy} and {n_clean} "
+                "samples; align the pair first."
+            )
+
+
+class SegmentDataset(Dataset):
+    """Segments of recorded pairs: another recording and place in every epoch, seeded.
+
+    Args:
+        pairs: The recordings.
+        segment_length: Length of every item, in samples.
+        size: Number of items in an epoch.
+        seed: The same seed and epoch give the same items.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Notebook: 05
+    """
+
+    def __init__(
+        self, pairs: NoisyCleanDataset, *, segment_length: int, size: int, seed: int = 0
+    ) -> None:
+        _check_sizes(segment_length, size)
+        self._pairs, self._segment_length, self._size = pairs, segment_length, size
+        self._seed, self._epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which epoch's segments the items are.
+
+        Args:
+            epoch: Any whole number from 0.
+        """
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the items of an epoch."""
+        return self._size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Read one segment.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            noisy and clean, both ``(1, segment_length)``, scaled by one gain so that the noisy
+            one has an RMS level of 0.1 (silence stays silence).
+        """
+        generator = _item_generator(self._seed, self._epoch, index, self._size)
+        noisy, clean = self._pairs.read_segment(
+            int(torch.randint(len(self._pairs), (), generator=generator)),
+            self._segment_length,
+            generator=generator,
+        )
+        gain = _LEVEL / _rms(noisy).clamp(min=_SILENT)
+        return noisy * gain, clean * gain
 
 
 @dataclass(frozen=True)
@@ -143,8 +248,9 @@ class MixtureDataset(Dataset):
     """Pairs mixed on the fly: another sentence, noise, place and SNR in every epoch, seeded.
 
     Args:
-        speech: Clean clips at 16 kHz, each ``(1, time)``, grouped in one list per voice.
-        noise: Noise clips at 16 kHz, each ``(1, time)``.
+        speech: Clean clips at 16 kHz, each ``(1, time)``, grouped in one list per voice; or
+            files (`folders.AudioFile`), of which pieces are read when they are drawn.
+        noise: Noise clips at 16 kHz, each ``(1, time)``, or files.
         segment_length: Length of every item, in samples.
         snr_db: Lowest and highest signal-to-noise ratio, in dB.
         size: Number of items in an epoch.
@@ -161,8 +267,8 @@ class MixtureDataset(Dataset):
 
     def __init__(
         self,
-        speech: Sequence[Sequence[Tensor]],
-        noise: Sequence[Tensor],
+        speech: Sequence[Sequence[Clip]],
+        noise: Sequence[Clip],
         *,
         segment_length: int,
         snr_db: tuple[float, float] = (-5.0, 20.0),
@@ -177,15 +283,12 @@ class MixtureDataset(Dataset):
             )
         if not noise:
             raise ValueError("noise must hold at least one clip, got none; see corpus.select.")
-        if segment_length < 1 or size < 1:
-            raise ValueError(
-                f"segment_length and size must be at least 1, got {segment_length} and {size}; "
-                "3 seconds are 48000 samples."
-            )
+        _check_sizes(segment_length, size)
         if snr_db[0] > snr_db[1]:
             raise ValueError(f"snr_db must be (lowest, highest), got {snr_db}; swap them.")
         for clip in [*(c for voice in speech for c in voice), *noise]:
-            validate_waveform(clip, name="speech and noise")
+            if not isinstance(clip, AudioFile):
+                validate_waveform(clip, name="speech and noise")
         self._speech, self._noise, self._rooms = speech, noise, rooms
         self._segment_length, self._snr_db, self._size = segment_length, snr_db, size
         self._seed, self._epoch = seed, 0
@@ -212,17 +315,13 @@ class MixtureDataset(Dataset):
         Returns:
             noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
         """
-        if not 0 <= index < self._size:
-            raise IndexError(f"index must lie between 0 and {self._size - 1}, got {index}.")
-        generator = torch.Generator().manual_seed(
-            (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
-        )
+        generator = _item_generator(self._seed, self._epoch, index, self._size)
         chance, odds = lambda: uniform(0, 1, generator), self._augmentation
         clean = self._draw_voice(generator)
         noise = self._draw_noise(generator)
         if chance() < odds.second_noise:
             noise = mix_at_snr(noise, self._draw_noise(generator), uniform(-5, 15, generator))
-        if chance() < odds.noise_only:
+        if chance() < odds.noise_only or _rms(clean) < 10 * SILENCE_RMS:
             noisy, clean = noise, torch.zeros_like(clean)
         elif chance() < odds.clean_only:
             noisy = clean.clone()
@@ -244,7 +343,7 @@ class MixtureDataset(Dataset):
         longest = math.ceil(self._segment_length * _FASTEST_VOICE)
         parts, length = [], -int(uniform(0, 0.5, generator) * self._segment_length)
         while length < self._segment_length:
-            clip = _choose(voice, generator)
+            clip = _piece(_choose(voice, generator), longest, generator)
             clip = clip / clip.square().mean().sqrt().clamp(min=_SILENT) * _LEVEL
             if clip.shape[-1] > longest:  # changing the speed of what is cut off would be wasted
                 clip = fit_noise(clip, longest, generator=generator)
@@ -277,10 +376,16 @@ class MixtureDataset(Dataset):
             return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
         if draw < odds.formula_noise + odds.babble:
             n_voices = int(torch.randint(3, 9, (), generator=generator))
-            voices = [_choose(_choose(self._speech, generator), generator) for _ in range(n_voices)]
-            clip = self._place(babble(voices, length, generator=generator), generator)
-            return self._colour(clip, generator)
-        clip = fit_noise(_choose(self._noise, generator), 2 * length, generator=generator)
+            voices = [
+                _piece(_choose(_choose(self._speech, generator), generator), length, generator)
+                for _ in range(n_voices)
+            ]
+            voices = [voice for voice in voices if _rms(voice) > SILENCE_RMS]
+            if voices:
+                clip = self._place(babble(voices, length, generator=generator), generator)
+                return self._colour(clip, generator)
+        clip = _piece(_choose(self._noise, generator), 2 * length, generator)
+        clip = fit_noise(clip, 2 * length, generator=generator)
         if uniform(0, 1, generator) < odds.speed:
             clip = change_speed(clip, slowest=0.5, fastest=2.0, generator=generator)
         clip = clip[..., :length]
@@ -361,6 +466,38 @@ class Remixed:
             yield remix(noisy, clean)
 
 
+def _check_sizes(segment_length: int, size: int) -> None:
+    """Refuse items without samples and epochs without items."""
+    if segment_length < 1 or size < 1:
+        raise ValueError(
+            f"segment_length and size must be at least 1, got {segment_length} and {size}; "
+            "3 seconds are 48000 samples."
+        )
+
+
+def _item_generator(seed: int, epoch: int, index: int, size: int) -> torch.Generator:
+    """Make the source of everything random in one item."""
+    if not 0 <= index < size:
+        raise IndexError(f"index must lie between 0 and {size - 1}, got {index}.")
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
+
+
+def _rms(clip: Tensor) -> Tensor:
+    """Give the root of the mean square, a scalar."""
+    return clip.square().mean().sqrt()
+
+
+def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
+    """Give a clip as it is, or a piece of a file; a pause is given back and drawn again."""
+    if not isinstance(clip, AudioFile):
+        return clip
+    for _ in range(4):
+        piece = clip.read_piece(num_samples, generator=generator)
+        if _rms(piece) > _PAUSE:
+            break
+    return piece
+
+
 def _choose(items: Sequence, generator: torch.Generator):
     """Draw one item, each as likely as the other."""
     return items[int(torch.randint(len(items), (), generator=generator))]
@@ -371,10 +508,10 @@ def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{name} must be a folder, got {str(folder)!r}; check the path.")
-    files = {p.name: p for p in folder.iterdir() if p.suffix.lower() in _AUDIO_SUFFIXES}
+    files = {p.name: p for p in folder.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES}
     if not files:
         raise ValueError(
-            f"{name} must hold audio files ({', '.join(sorted(_AUDIO_SUFFIXES))}), got none in "
+            f"{name} must hold audio files ({', '.join(AUDIO_SUFFIXES)}), got none in "
             f"{str(folder)!r}; check the path."
         )
     return files

@@ -106,7 +106,8 @@ class MaskNet(nn.Module):
                 f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
                 f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
             )
-        x = features.compress(self.gather @ noisy_magnitude)  # (batch, 128, frame)
+        x = (self.gather @ noisy_magnitude).to(noisy_magnitude)  # (batch, 128, frame)
+        x = features.compress(x)  # in full precision, also where the layers use 16 bits
         past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
         x = torch.cat([past, x], dim=2)  # (batch, 128, frame + 2): two encoders look one frame back
         past = x[:, :, -2:]
@@ -119,7 +120,7 @@ class MaskNet(nn.Module):
         x = self.decoder2(torch.cat([x, skip2], dim=1))  # (batch, 16, 32, frame)
         x = self.decoder1(torch.cat([x, skip1[..., 1:]], dim=1))  # (batch, 1, 128, frame)
         mask = self.spread @ torch.sigmoid(x[:, 0])  # (batch, 257, frame)
-        return mask, (past, band_hidden, hidden)
+        return mask.to(noisy_magnitude), (past, band_hidden, hidden)
 
     def _remember_bands(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Follow each band through time with one small memory that all bands share."""

@@ -1,29 +1,55 @@
-"""Train the course's model from the command line: the lesson's run, or the long one.
+"""Train a denoiser from the command line: the lesson's run, your own data, several GPUs.
 
-The checkpoint that lesson 5 makes, and the one in data/pretrained, come from this one script::
+The course's clips, four minutes; the same for an hour, with the full set of clips::
 
     python -m course_utils.train --output denoiser.pt
-    python -m course_utils.train --data data/full --minutes 120 --output data/pretrained/denoiser.pt
+    python -m course_utils.train --output denoiser.pt --data data/full --minutes 60
+
+Folders of your own, any size: only lengths are kept in memory, and sound is read when drawn::
+
+    python -m course_utils.train --output denoiser.pt --speech VOICES --noise NOISES --epochs 300
+    python -m course_utils.train --output denoiser.pt --noisy NOISY --clean CLEAN --epochs 300
+
+Several GPUs, or several processes on one processor; the batch is shared between them::
+
+    torchrun --nproc-per-node=2 -m course_utils.train --output denoiser.pt --batch-size 16
+
+After a stop, the same command with --resume goes on after the last finished epoch. A budget in
+epochs then gives the same model as a run without the stop, bit for bit on one processor; with a
+budget in minutes the learning rate follows the clock, and no run repeats another exactly.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 
+from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
-from course_utils.corpus import DATA_DIR, select
-from course_utils.datasets import Augmentation, MixtureDataset, Remixed
+from course_utils.corpus import DATA_DIR
+from course_utils.datasets import Augmentation, Remixed
+from course_utils.distributed import joined, num_processes, rank, share_of
 from course_utils.evaluate import make_test_pairs, score_pairs
 from course_utils.losses import denoising_loss
+from course_utils.material import (
+    PAIRS_PER_EPOCH,
+    SEGMENT_LENGTH,
+    Material,
+    from_folders,
+    from_manifest,
+    from_pairs,
+    make_datasets,
+)
 from course_utils.metrics import summarize
 from course_utils.models import Denoiser, MaskNet, count_parameters
 from course_utils.training import (
@@ -32,84 +58,119 @@ from course_utils.training import (
     save_checkpoint,
     seed_everything,
     share_cores,
+    stopped_run,
 )
 
-SEGMENT_LENGTH = 2 * SAMPLE_RATE
+__all__ = ["BATCH_SIZE", "SEGMENT_LENGTH", "Job", "main", "make_datasets", "score", "train"]
+
 BATCH_SIZE = 8
-BATCHES_PER_EPOCH = 100
-# A little below what the test asks for: a network is poor at the edges of what it has met.
-TRAIN_SNR_DB = (-8.0, 20.0)
-VALIDATION_CLIPS = 40
+BATCHES_PER_EPOCH = PAIRS_PER_EPOCH // BATCH_SIZE
+DEFAULT_MINUTES = 4.0
 SCORES = ("pesq", "estoi", "si_sdr")
 
 
-def make_datasets(
-    data_dir: str | os.PathLike = DATA_DIR,
-    *,
-    size: int = BATCH_SIZE * BATCHES_PER_EPOCH,
-    segment_length: int = SEGMENT_LENGTH,
-    augmentation: Augmentation | None = None,
-    seed: int = 0,
-) -> tuple[MixtureDataset, MixtureDataset]:
-    """Load the clips of the training and validation split and mix pairs from them.
+@dataclass(frozen=True)
+class Job:
+    """What the command is asked to do; each field is one of its options.
 
     Args:
-        data_dir: Folder with a manifest.csv.
-        size: Pairs in an epoch of training.
-        segment_length: Length of each pair, in samples.
-        augmentation: How often each change is made to training pairs; None makes none.
-        seed: Seed of the training mixtures; the validation pairs are the same for every seed.
-
-    Returns:
-        The training set, other pairs in every epoch, and the validation set, always the same
-        40 pairs, without augmentation.
+        output: Checkpoint to write (.pt); a JSON that says how it was made goes beside it.
+        data: Folder with a manifest.csv, such as data/ or data/full.
+        speech: Folder of clean voices, in place of ``data``; best one subfolder for each voice.
+        noise: Folder of noises, with ``speech``.
+        noisy: Folder of noisy recordings, in place of ``data``.
+        clean: Folder of their clean versions, files of the same names.
+        validation: Folder with speech/ and noise/, or noisy/ and clean/, to validate with; None
+            holds out a tenth of the training folders.
+        minutes: Time limit; None is 4 minutes, or no limit where ``epochs`` is given.
+        epochs: End after so many rounds of 100 batches; None: the time limit alone.
+        batch_size: Pairs in a batch, over all processes together.
+        accumulate: Batches whose gradients make one step.
+        learning_rate: The highest step size.
+        workers: Processes that mix or read pairs, for each process that trains.
+        device: "auto", "cpu", "cuda" or "mps".
+        mixed_precision: Let the network work in bfloat16.
+        seed: Of the weights and of the training pairs.
+        tensorboard: Folder for TensorBoard's logs.
+        resume: Go on with a run that was stopped.
+        force: Replace a checkpoint that is there.
 
     Raises:
-        ValueError: If the folder has no manifest or a split is empty.
+        ValueError: If the options do not fit together, or a number is out of range.
 
     Notebook: 05
     """
-    sets = []
-    for split, n_pairs, snr_db, changes in (
-        ("train", size, TRAIN_SNR_DB, augmentation),
-        ("validation", VALIDATION_CLIPS, (-5.0, 20.0), None),
-    ):
-        voices: dict[str, list] = {}
-        for clip in select(role="speech", split=split, data_dir=data_dir):
-            voices.setdefault(clip.kind, []).append(clip.load())
-        sets.append(
-            MixtureDataset(
-                list(voices.values()),
-                [clip.load() for clip in select(role="noise", split=split, data_dir=data_dir)],
-                rooms=[clip.load() for clip in select(role="room", split=split, data_dir=data_dir)],
-                segment_length=segment_length,
-                snr_db=snr_db,
-                size=n_pairs,
-                seed=seed if split == "train" else 0,  # runs with other seeds stay comparable
-                augmentation=changes,
+
+    output: Path
+    data: Path | None = None
+    speech: Path | None = None
+    noise: Path | None = None
+    noisy: Path | None = None
+    clean: Path | None = None
+    validation: Path | None = None
+    minutes: float | None = None
+    epochs: int | None = None
+    batch_size: int = BATCH_SIZE
+    accumulate: int = 1
+    learning_rate: float = 3e-3
+    workers: int = 1
+    device: str = "auto"
+    mixed_precision: bool = False
+    seed: int = 0
+    tensorboard: Path | None = None
+    resume: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done before anything is loaded."""
+        for one, other in (("speech", "noise"), ("noise", "speech"), ("noisy", "clean"),
+                           ("clean", "noisy")):  # fmt: skip
+            if getattr(self, one) is not None and getattr(self, other) is None:
+                raise ValueError(
+                    f"{one} {str(getattr(self, one))!r} needs {other} beside it, got none; add "
+                    f"--{other} DIR."
+                )
+        given = [name for name in ("data", "speech", "noisy") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} exclude each other; give one of them.")
+        if self.validation is not None and not {"speech", "noisy"} & set(given):
+            raise ValueError(
+                f"validation {str(self.validation)!r} needs speech and noise, or noisy and clean; "
+                "a manifest.csv has a split of its own."
             )
+        for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}; raise it.")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"minutes must be above 0, got {self.minutes}; try 4.")
+        self.config()  # checks the rest
+        if Path(self.output).exists() and not (self.resume or self.force):
+            raise ValueError(
+                f"output {str(self.output)!r} exists already; add --resume to go on with it, "
+                "--force to replace it, or choose another name."
+            )
+
+    def config(self) -> TrainConfig:
+        """Translate into the settings of the training loop."""
+        minutes = self.minutes
+        if minutes is None and self.epochs is None:
+            minutes = DEFAULT_MINUTES
+        return TrainConfig(
+            epochs=100_000 if self.epochs is None else self.epochs,
+            learning_rate=self.learning_rate,
+            max_minutes=minutes,
+            seed=self.seed,
+            accumulate=self.accumulate,
+            mixed_precision=self.mixed_precision,
         )
-    return sets[0], sets[1]
 
 
-def train(
-    output: str | os.PathLike,
-    *,
-    data_dir: str | os.PathLike = DATA_DIR,
-    minutes: float = 4.0,
-    learning_rate: float = 3e-3,
-    seed: int = 0,
-    resume: bool = False,
-) -> list[dict]:
-    """Train one denoiser for so many minutes and write it, with a JSON that says how and how well.
+def train(job: Job) -> list[dict]:
+    """Train one denoiser and write it, with a JSON that says how and how well.
 
     Args:
-        output: Checkpoint to write; the JSON goes beside it.
-        data_dir: Folder with a manifest.csv: data/, or the full set.
-        minutes: Time limit; the learning rate falls in step with it.
-        learning_rate: The highest step size.
-        seed: Of the weights and of the mixtures.
-        resume: Go on with a run that was stopped.
+        job: What to do.
 
     Returns:
         The history of the run, one dict an epoch.
@@ -119,45 +180,70 @@ def train(
 
     Notebook: 05
     """
-    seed_everything(seed)
-    share_cores(num_workers=1)
-    train_set, validation_set = make_datasets(
-        data_dir,
-        size=BATCH_SIZE * BATCHES_PER_EPOCH,
-        segment_length=SEGMENT_LENGTH,
-        augmentation=Augmentation(),
-        seed=seed,
-    )
-    train_loader = Remixed(DataLoader(train_set, BATCH_SIZE, num_workers=1))
-    validation_loader = DataLoader(validation_set, BATCH_SIZE)
-    # This order of the weights in memory makes the convolutions a tenth quicker.
-    model = Denoiser(MaskNet()).to(memory_format=torch.channels_last)
-    config = TrainConfig(
-        epochs=100_000, learning_rate=learning_rate, max_minutes=minutes, seed=seed
-    )
-    history = fit(
-        model, train_loader, validation_loader, denoising_loss, config,
-        checkpoint_path=output, resume=resume, on_epoch=_print_epoch,
+    with joined(job.device) as device:
+        is_first = rank() == 0
+        model, report, history = _train_together(job, device)
+    if is_first:  # the others are done
+        report["test_scores"] = score(model.cpu())
+        save_checkpoint(job.output, model, metadata=report)
+        _write_json(Path(job.output).with_suffix(".json"), report)
+    return history
+
+
+def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, list[dict]]:
+    """Train in one of the processes that share the work; only the first one speaks and writes."""
+    board = _open_board(job.tensorboard) if rank() == 0 else None
+    processes, batch_size = num_processes(), job.batch_size
+    if batch_size % processes:
+        raise ValueError(
+            f"batch_size must be a multiple of the number of processes, {processes}, got "
+            f"{batch_size}; try {processes * math.ceil(batch_size / processes)}."
+        )
+    if job.mixed_precision:
+        _check_precision(device)
+    seed_everything(job.seed)
+    share_cores(job.workers, processes=int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    material = _find_material(job)
+    train_loader = DataLoader(
+        material.train_set, batch_size // processes, sampler=share_of(material.train_set),
+        num_workers=job.workers, pin_memory=device.type == "cuda",
     )  # fmt: skip
-    steps = len(history) * len(train_loader)
-    hours = steps * BATCH_SIZE * SEGMENT_LENGTH / SAMPLE_RATE / 3600
+    if job.noisy is None:  # only mixtures can be taken apart and mixed anew
+        train_loader = Remixed(train_loader)
+    validation_loader = DataLoader(material.validation_set, batch_size)
+    # This order of the weights in memory makes the convolutions a tenth quicker.
+    model = Denoiser(MaskNet()).to(device, memory_format=torch.channels_last)
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
-        "data": _describe(data_dir),
+        "data": material.about,
+        "data_fingerprint": material.fingerprint,
         "parameters": count_parameters(model),
+        "batch_size": batch_size,
+        "processes": processes,
+        "device": str(device),
+        "augmentation": asdict(Augmentation()) if job.noisy is None else None,
+        "version": __version__,
+        "commit": _commit(),
+        "torch": str(torch.__version__),
+    }
+    n_done = _epochs_done(job, report)
+    if rank() == 0:
+        print(_plan(job, report, len(train_loader), n_done), flush=True)
+    history = fit(
+        model, train_loader, validation_loader, denoising_loss, job.config(),
+        checkpoint_path=job.output, resume=job.resume, metadata=report,
+        on_epoch=_reporter(board, report) if rank() == 0 else None,
+    )  # fmt: skip
+    steps = len(history) * len(train_loader)
+    hours = steps * batch_size * SEGMENT_LENGTH / SAMPLE_RATE / 3600
+    report |= {
         "steps": steps,
         "hours_of_mixtures": round(hours, 1),  # half of them with the noises exchanged
         "minutes": round(history[-1]["seconds"] / 60, 1),
         "best_validation_loss": min(row["validation_loss"] for row in history),
-        "config": asdict(config),
-        "augmentation": asdict(Augmentation()),
-        "commit": _commit(),
-        "torch": str(torch.__version__),
+        "config": asdict(job.config()),
     }
-    report["test_scores"] = score(model)
-    save_checkpoint(output, model, metadata=report)
-    Path(output).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
-    return history
+    return model, report, history
 
 
 def score(model: Denoiser) -> dict[str, float]:
@@ -185,55 +271,190 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after the command; None takes those of the process.
 
     Returns:
-        0, or 2 after an error, which is printed in one sentence.
+        0; 2 after an error, which is printed in one sentence; 130 after a stop by Ctrl-C.
 
     Notebook: 05
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m course_utils.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--output", type=Path, required=True, help="checkpoint to write (.pt)")
-    parser.add_argument("--data", type=Path, default=DATA_DIR, help="folder with a manifest.csv")
-    parser.add_argument("--minutes", type=float, default=4.0, help="time limit (default 4)")
-    parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        train(
-            options.output,
-            data_dir=options.data,
-            minutes=options.minutes,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-            resume=options.resume,
-        )
+        train(Job(**vars(options)))
+    except KeyboardInterrupt as stop:
+        print(f"\n{stop}".replace("resume=True", "--resume"), file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_last_sentence(error)}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        print(
+            f"error: a worker was lost ({_last_sentence(error)}); the same command with --resume "
+            "goes on after the last finished epoch.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
 
-def _print_epoch(history: list[dict]) -> None:
-    """Print the newest line of the history."""
-    row = history[-1]
-    print(
-        f"epoch {row['epoch'] + 1:4d}  {row['seconds'] / 60:6.1f} min"
-        f"  train {row['train_loss']:.4f}  validation {row['validation_loss']:.4f}"
-        f"  lr {row['lr']:.1e}",
-        flush=True,
+def _parser() -> argparse.ArgumentParser:
+    """List the options; what is not given keeps the value it has in `Job`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m course_utils.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
+    add("--resume", action="store_true", help="go on with a stopped run; begin if there is none")
+    add("--force", action="store_true", help="begin anew, and replace a checkpoint that is there")
+
+    add = parser.add_argument_group("what to learn from (default: the course's clips)").add_argument
+    add("--data", type=Path, metavar="DIR", help="folder with a manifest.csv, such as data/full")
+    add("--speech", type=Path, metavar="DIR", help="clean voices, best a subfolder for each")
+    add("--noise", type=Path, metavar="DIR", help="noises to mix with them")
+    add("--noisy", type=Path, metavar="DIR", help="noisy recordings, and with the same names in")
+    add("--clean", type=Path, metavar="DIR", help="this folder their clean versions")
+    add("--validation", type=Path, metavar="DIR", help="folder with speech/ and noise/, or noisy/ "
+        "and clean/, to validate with (default: a tenth of the above, by subfolder where there "
+        "are at least five, otherwise by file)")  # fmt: skip
+
+    add = parser.add_argument_group("how long").add_argument
+    add("--minutes", type=float, metavar="M", help="time limit (default: 4, or none with --epochs)")
+    add("--epochs", type=int, metavar="N", help="end after N epochs of 100 batches each")
+
+    add = parser.add_argument_group("how").add_argument
+    add("--batch-size", type=int, metavar="N", help="pairs in a batch, all processes together "
+        "(default: 8)")  # fmt: skip
+    add("--accumulate", type=int, metavar="N", help="batches that make one step (default: 1)")
+    add("--learning-rate", type=float, metavar="R", help="highest step size (default: 0.003)")
+    add("--workers", type=int, metavar="N", help="processes that mix, for each process that trains "
+        "(default: 1)")  # fmt: skip
+    add("--device", metavar="D", help="auto, cpu, cuda or mps (default: auto, the NVIDIA GPU if "
+        "there is one)")  # fmt: skip
+    add("--mixed-precision", action="store_true", help="16 bits inside the network: quicker on "
+        "GPUs that have bfloat16")  # fmt: skip
+    add("--seed", type=int, metavar="N", help="of weights and mixtures (default: 0)")
+    add("--tensorboard", type=Path, metavar="DIR", help="write TensorBoard logs there")
+    return parser
 
 
-def _describe(data_dir: str | os.PathLike) -> str:
-    """Say how much a run could learn from: minutes of speech and noise in the training split."""
-    minutes = {
-        role: sum(c.duration for c in select(role=role, split="train", data_dir=data_dir)) / 60
-        for role in ("speech", "noise")
+def _find_material(job: Job) -> Material:
+    """Read or list the data that the job names."""
+    common = {
+        "size": job.batch_size * BATCHES_PER_EPOCH,
+        "segment_length": SEGMENT_LENGTH,
+        "seed": job.seed,
     }
-    return f"{minutes['speech']:.0f} min of speech, {minutes['noise']:.0f} min of recorded noise"
+    if job.speech is not None:
+        return from_folders(job.speech, job.noise, validation=job.validation, **common)
+    if job.noisy is not None:
+        return from_pairs(job.noisy, job.clean, validation=job.validation, **common)
+    return from_manifest(job.data or DATA_DIR, **common)
+
+
+def _check_precision(device: torch.device) -> None:
+    """Refuse mixed precision where the GPU would only pretend to have it."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError(
+            "mixed_precision needs a GPU with bfloat16 (NVIDIA's of 2020 and later), got "
+            f"{torch.cuda.get_device_name(device)!r}; leave it out."
+        )
+
+
+def _epochs_done(job: Job, report: dict) -> int:
+    """Count the epochs of the run to resume, and refuse to go on with other data."""
+    saved = stopped_run(job.output) if job.resume else None
+    if saved is None:
+        if Path(job.output).exists() and not job.force:
+            raise ValueError(
+                f"output {str(job.output)!r} has no stopped run beside it to resume; add --force "
+                "to replace it, or choose another name."
+            )
+        return 0
+    for name in ("data_fingerprint", "batch_size"):
+        if saved["metadata"].get(name) != report[name]:
+            raise ValueError(
+                f"resume must go on with the {name} of the stopped run, "
+                f"{saved['metadata'].get(name)}, got {report[name]}; give the same options, or "
+                "begin anew with --force in place of --resume."
+            )
+    return len(saved["history"])
+
+
+def _plan(job: Job, report: dict, batches: int, n_done: int) -> str:
+    """Say in a few lines what the command is about to do."""
+    config, processes = job.config(), report["processes"]
+    ends = [f"{config.max_minutes:g} minutes"] if config.max_minutes is not None else []
+    ends += [f"{config.epochs} epochs"] if job.epochs is not None else []
+    precision = ", mixed precision" if job.mixed_precision else ""
+    sharing = f", {job.batch_size // processes} in each process" if processes > 1 else ""
+    each = " in each" if processes > 1 else ""
+    step = f"every {job.accumulate} batches" if job.accumulate > 1 else "every batch"
+    lines = {
+        "learns from": report["data"],
+        "works on": f"{report['device']}{precision}, processes: {processes}, threads{each}: "
+        f"{torch.get_num_threads()}, workers{each}: {job.workers}",
+        "batch": f"{job.batch_size} pairs of {SEGMENT_LENGTH / SAMPLE_RATE:g} s{sharing}; a step "
+        f"{step}; {batches} batches an epoch",
+        "ends after": " or ".join(ends),
+        "writes": f"{job.output}, after every epoch that is the best so far",
+    }
+    if n_done:
+        lines["goes on"] = f"after {n_done} epoch(s) of a stopped run"
+    elif job.resume:
+        lines["goes on"] = "from the beginning: there is no stopped run"
+    return "\n".join(f"{name:<12} {text}" for name, text in lines.items())
+
+
+def _open_board(folder: Path | None):
+    """Open TensorBoard's log, or say what is missing."""
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            f"tensorboard {str(folder)!r} needs a package that is not installed; run "
+            "`python -m pip install tensorboard`."
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def _reporter(board, report: dict) -> Callable[[list[dict]], None]:
+    """Make the function that tells of every epoch, on the screen and in TensorBoard's log."""
+    if board is not None:
+        board.add_text("run", f"```\n{json.dumps(report, indent=2)}\n```")
+
+    def tell(history: list[dict]) -> None:
+        row = history[-1]
+        print(
+            f"epoch {row['epoch'] + 1:4d}  {row['seconds'] / 60:6.1f} min"
+            f"  train {row['train_loss']:.4f}  validation {row['validation_loss']:.4f}"
+            f"  lr {row['lr']:.1e}",
+            flush=True,
+        )
+        if board is not None:
+            for name in ("train_loss", "validation_loss", "lr"):
+                board.add_scalar(name, row[name], row["epoch"] + 1)
+            board.flush()
+
+    return tell
+
+
+def _write_json(path: Path, report: dict) -> None:
+    """Write beside the target first, then rename: a stop half-way leaves the old file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _last_sentence(error: Exception) -> str:
+    """Take what counts from an error; one from a worker of the loader brings its whole past."""
+    return str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")
 
 
 def _commit() -> str:

@@ -1,6 +1,7 @@
 """The training loop: it knows a model, a loader and a loss, and nothing about audio.
 
-Also here: seeds, checkpoints that are never half-written, and resuming from one.
+Also here: seeds, checkpoints that are never half-written, and resuming from one. The same loop
+serves one process and many (`distributed`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from course_utils.distributed import average, from_first, rank, share_model
 from course_utils.features import STFTConfig
 from course_utils.models import Denoiser, MaskNet
 
 Loss = Callable[..., Tensor]
+_LAST_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class TrainConfig:
         max_minutes: Training ends after the first epoch that passes this time, and the learning
             rate falls in step with the clock if that runs ahead of the epochs. None: no limit.
         seed: For `seed_everything`.
+        accumulate: So many batches make one step: their gradients are averaged, as if they were
+            one large batch, in the memory of a small one.
+        mixed_precision: Let the model work with numbers of 16 bits (bfloat16) where that is
+            harmless: quicker on a GPU that has them. Weights and loss keep 32 bits.
 
     Raises:
         ValueError: If a number is out of range.
@@ -50,10 +57,12 @@ class TrainConfig:
     max_gradient_norm: float = 1.0
     max_minutes: float | None = None
     seed: int = 0
+    accumulate: int = 1
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
-        positive = ["epochs", "learning_rate", "max_gradient_norm"]
+        positive = ["epochs", "learning_rate", "max_gradient_norm", "accumulate"]
         positive += ["max_minutes"] if self.max_minutes is not None else []
         for name in positive:
             value = getattr(self, name)
@@ -61,6 +70,10 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} must be above 0, got {value}; see TrainConfig's defaults."
                 )
+        for name in ("epochs", "accumulate"):
+            value = getattr(self, name)
+            if value != int(value):
+                raise ValueError(f"{name} must be a whole number, got {value}; round it.")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}; try 1e-4.")
 
@@ -83,7 +96,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def share_cores(num_workers: int) -> int:
+def share_cores(num_workers: int, *, processes: int = 1) -> int:
     """Give every worker of the loader a core of its own, and PyTorch's arithmetic the rest.
 
     Threads of one computation wait for each other. If a worker pushes one of them off its core,
@@ -92,6 +105,7 @@ def share_cores(num_workers: int) -> int:
 
     Args:
         num_workers: The ``num_workers`` of the DataLoader.
+        processes: How many processes train on this machine, each with such a loader.
 
     Returns:
         The number of threads that PyTorch now uses, at least 1.
@@ -103,7 +117,7 @@ def share_cores(num_workers: int) -> int:
     """
     if num_workers < 0:
         raise ValueError(f"num_workers must be at least 0, got {num_workers}; try 1.")
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - num_workers))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes - num_workers))
     return torch.get_num_threads()
 
 
@@ -114,6 +128,8 @@ def train_one_epoch(
     loss_fn: Loss,
     *,
     max_gradient_norm: float = 1.0,
+    accumulate: int = 1,
+    mixed_precision: bool = False,
     on_step: Callable[[int, float], None] | None = None,
 ) -> float:
     """Go through the loader once and learn from every batch.
@@ -124,7 +140,9 @@ def train_one_epoch(
         optimizer: Updates the parameters of ``model``.
         loss_fn: Called as ``loss_fn(estimate=..., reference=...)``, gives a scalar.
         max_gradient_norm: Longer gradients are shortened to this length.
-        on_step: Called after every step with its number in the epoch and its loss.
+        accumulate: Average the gradients of so many batches, then make one step.
+        mixed_precision: Let the model work in bfloat16 where that is harmless.
+        on_step: Called after every batch with its number in the epoch and its loss.
 
     Returns:
         Mean training loss of the epoch.
@@ -139,16 +157,20 @@ def train_one_epoch(
     losses = []
     for step, (noisy, clean) in enumerate(loader):
         noisy, clean = noisy.to(device), clean.to(device)
-        optimizer.zero_grad()
-        estimate = model(noisy)
+        if step % accumulate == 0:
+            optimizer.zero_grad()
+            group = min(accumulate, len(loader) - step)  # the last one may be smaller
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+            estimate = model(noisy)
         loss = loss_fn(estimate=estimate, reference=clean)
         if not torch.isfinite(loss):
             raise ValueError(
                 f"loss must be finite, got {loss.item()} in step {step}; lower learning_rate."
             )
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_gradient_norm)
-        optimizer.step()
+        (loss / group).backward()
+        if step % accumulate == group - 1:
+            nn.utils.clip_grad_norm_(model.parameters(), max_gradient_norm)
+            optimizer.step()
         losses.append(loss.item())
         if on_step is not None:
             on_step(step, losses[-1])
@@ -193,13 +215,20 @@ def fit(
     *,
     checkpoint_path: str | os.PathLike | None = None,
     resume: bool = False,
+    metadata: dict | None = None,
     on_step: Callable[[int, float], None] | None = None,
     on_epoch: Callable[[list[dict]], None] | None = None,
 ) -> list[dict]:
     """Train, validate after every epoch, and keep the best weights.
 
     Two files are written where ``checkpoint_path`` says: the best model so far, and beside it,
-    with ``.last`` before the suffix, everything that a stopped run needs to go on.
+    with ``.last`` before the suffix, everything that a stopped run needs to go on. On one
+    processor a resumed run makes the very numbers, bit for bit, that it would have made without
+    the stop: weights, optimizer, learning rate and random numbers go on as they were. A time
+    limit cannot promise that, since the learning rate then follows the clock.
+
+    In a job of several processes (`distributed`) every process calls this with its share of the
+    training pairs; they end with the same weights, and the first one writes.
 
     Args:
         model: The denoiser to train; it ends with its best weights, in eval mode, also when the
@@ -210,7 +239,8 @@ def fit(
         config: Settings of the run.
         checkpoint_path: Where to keep the best weights; None keeps them in memory only.
         resume: Go on from ``.last`` if it exists.
-        on_step: Called after every step with its number in the run and its loss.
+        metadata: Plain numbers, strings, lists and dicts to keep in both files.
+        on_step: Called after every batch with its number in the run and its loss.
         on_epoch: Called with the history so far after every epoch, and before the first step of a
             resumed run.
 
@@ -223,30 +253,35 @@ def fit(
 
     Notebook: 05
     """
+    learner = share_model(model)  # the model itself, unless there are several processes
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     history: list[dict] = []
-    best = {name: value.clone() for name, value in model.state_dict().items()}
-    last_path = _last_path(checkpoint_path)
-    if resume and last_path is not None and last_path.exists():
-        saved = torch.load(last_path, weights_only=True)
+    best = _copy_of(model)
+    saved = from_first(stopped_run(checkpoint_path) if resume and rank() == 0 else None)
+    if saved is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         history, best = saved["history"], saved["best"]
+        torch.set_rng_state(saved["rng"])
     start = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     total_steps = config.epochs * len(train_loader)
 
+    def schedule(step: int) -> None:
+        seconds = time.perf_counter() - start
+        if config.max_minutes is not None:
+            seconds = from_first(seconds)  # one clock for all, or their weights drift apart
+        progress = _progress(step, total_steps, seconds, config)
+        _set_learning_rate(optimizer, config.learning_rate, step, progress)
+
     def after_step(step: int, loss: float) -> None:
         step += len(history) * len(train_loader)
-        progress = _progress(step + 1, total_steps, time.perf_counter() - start, config)
-        _set_learning_rate(optimizer, config.learning_rate, step + 1, progress)
+        schedule(step + 1)
         if on_step is not None:
             on_step(step, loss)
 
-    done = len(history) * len(train_loader)
-    progress = _progress(done, total_steps, time.perf_counter() - start, config)
-    _set_learning_rate(optimizer, config.learning_rate, done, progress)
+    schedule(len(history) * len(train_loader))
     try:
         if history and on_epoch is not None:  # what was before the stop
             on_epoch(history)
@@ -255,36 +290,35 @@ def fit(
             if hasattr(train_loader.dataset, "set_epoch"):
                 train_loader.dataset.set_epoch(epoch)
             train_loss = train_one_epoch(
-                model, train_loader, optimizer, loss_fn,
-                max_gradient_norm=config.max_gradient_norm, on_step=after_step,
+                learner, train_loader, optimizer, loss_fn,
+                max_gradient_norm=config.max_gradient_norm, accumulate=config.accumulate,
+                mixed_precision=config.mixed_precision, on_step=after_step,
             )  # fmt: skip
-            validation_loss = evaluate_loss(model, validation_loader, loss_fn)
-            is_best = all(validation_loss < row["validation_loss"] for row in history)
+            row = {
+                "epoch": epoch,
+                "train_loss": average(train_loss),
+                "validation_loss": evaluate_loss(model, validation_loader, loss_fn),
+                "lr": optimizer.param_groups[0]["lr"],
+                "seconds": time.perf_counter() - start,
+            }
+            row = from_first(row)  # all decide by the same numbers what is best and when to end
+            is_best = all(row["validation_loss"] < old["validation_loss"] for old in history)
+            history.append(row)
             if is_best:
-                best = {name: value.clone() for name, value in model.state_dict().items()}
-            history.append(
-                {
-                    "epoch": epoch,
-                    "train_loss": train_loss,
-                    "validation_loss": validation_loss,
-                    "lr": optimizer.param_groups[0]["lr"],
-                    "seconds": time.perf_counter() - start,
-                }
-            )
-            if checkpoint_path is not None:
+                best = _copy_of(model)
+            if checkpoint_path is not None and rank() == 0:
+                kept = {**(metadata or {}), "config": asdict(config), "history": history}
                 if is_best:
-                    save_checkpoint(
-                        checkpoint_path,
-                        model,
-                        metadata={"config": asdict(config), "history": history},
-                    )
+                    save_checkpoint(checkpoint_path, model, metadata=kept)
                 _save(
-                    last_path,
+                    _last_path(checkpoint_path),
                     {
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
+                        "rng": torch.get_rng_state(),
                         "history": history,
                         "best": best,
+                        "metadata": kept,
                     },
                 )
             if on_epoch is not None:
@@ -354,6 +388,34 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
     return model.eval()
 
 
+def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
+    """Read what a stopped run left beside its checkpoint.
+
+    Args:
+        checkpoint_path: The ``checkpoint_path`` of `fit`.
+
+    Returns:
+        Weights, optimizer, random state, history and metadata; None if there is no such file.
+
+    Raises:
+        ValueError: If the file is damaged or of another kind.
+
+    Notebook: 05
+    """
+    path = _last_path(checkpoint_path)
+    if path is None or not path.exists():
+        return None
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: saved[key] for key in _LAST_KEYS}
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint_path must have a file of this course beside it to go on from, got "
+            f"{str(path)!r}, which cannot be read as one ({type(error).__name__}); remove it and "
+            "start anew."
+        ) from error
+
+
 def _save(path: Path, content: dict) -> None:
     """Write beside the target first, then rename: a stop half-way leaves the old file."""
     path = Path(path)
@@ -383,6 +445,11 @@ def _farewell(history: list[dict], checkpoint_path: str | os.PathLike | None) ->
     if checkpoint_path is None:
         return f"{kept}. To be able to go on, give checkpoint_path next time."
     return f"{kept}, as has {str(checkpoint_path)!r}; resume=True goes on from here."
+
+
+def _copy_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights."""
+    return {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def _out_of_time(history: list[dict], config: TrainConfig) -> bool:

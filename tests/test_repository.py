@@ -17,8 +17,10 @@ PACKAGE = ROOT / "course_utils"
 # A module imports only what stands before it, so that a reader can start at the top.
 MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
-    *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus", "datasets"),
-    *("features", "models", "streaming", "export", "baselines", "losses", "training", "metrics"),
+    *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus"),
+    *("folders", "datasets", "material"),
+    *("features", "models", "streaming", "export", "baselines", "losses"),
+    *("distributed", "training", "metrics"),
     *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
     *("denoise", "evaluate", "train", "check_environment"),
 ]

@@ -1,17 +1,22 @@
 """The training command: from a folder of clips to a checkpoint that can be used."""
 
+import builtins
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from course_utils import train
+from course_utils import __version__, train
 from course_utils.audio import save_audio
 from course_utils.corpus import Clip
 from course_utils.datasets import Augmentation
-from course_utils.training import load_checkpoint
+from course_utils.material import VALIDATION_CLIPS
+from course_utils.models import MaskNet
+from course_utils.training import load_checkpoint, stopped_run
 
 
 @pytest.fixture
@@ -42,17 +47,46 @@ def corpus(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_LENGTH", 8000)
-    monkeypatch.setattr(train, "BATCH_SIZE", 2)
     monkeypatch.setattr(train, "BATCHES_PER_EPOCH", 2)
     some = train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
     monkeypatch.setattr(train, "make_test_pairs", lambda **_: some)
+
+
+@pytest.fixture
+def tiny(quick, monkeypatch):
+    monkeypatch.setattr(train, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
+    # Two threads for so small a network would only wait for each other.
+    monkeypatch.setattr(train, "share_cores", lambda *_, **__: torch.set_num_threads(1))
+    monkeypatch.setattr(train, "score", lambda model: {})
+
+
+@pytest.fixture
+def options(corpus, tmp_path):
+    """A run of three short epochs in one process, with nothing else running."""
+    return [
+        *("--data", str(corpus), "--output", str(tmp_path / "a.pt"), "--epochs", "3"),
+        *("--batch-size", "2", "--workers", "0"),
+    ]
+
+
+def _folders(tmp_path, *names, count=3):
+    made = []
+    for number, name in enumerate(names):
+        (tmp_path / name).mkdir(parents=True)
+        for k in range(count):
+            sound = 0.1 * torch.randn(
+                1, 9000, generator=torch.Generator().manual_seed(9 * number + k)
+            )
+            save_audio(tmp_path / name / f"{k}.wav", sound, 16000)
+        made += [f"--{name}", str(tmp_path / name)]
+    return made
 
 
 def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
     train_set, validation_set = train.make_datasets(
         corpus, size=4, segment_length=8000, augmentation=Augmentation()
     )
-    assert len(train_set) == 4 and len(validation_set) == train.VALIDATION_CLIPS
+    assert len(train_set) == 4 and len(validation_set) == VALIDATION_CLIPS
     for name in ("_speech", "_noise", "_rooms"):
         ours, theirs = getattr(train_set, name), getattr(validation_set, name)
         flat = [
@@ -66,16 +100,25 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
 
 def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick, tmp_path, capsys):
     output = tmp_path / "out" / "denoiser.pt"
-    code = train.main(["--data", str(corpus), "--output", str(output), "--minutes", "0.05"])
-    assert code == 0 and "validation" in capsys.readouterr().out
+    options = ["--data", str(corpus), "--output", str(output), "--minutes", "0.05"]
+    assert train.main([*options, "--batch-size", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("learns from  0 min of speech, 0 min of recorded noise\n")
+    assert "processes: 1" in said and "2 pairs of 0.5 s" in said and "0.05 minutes" in said
+    assert "validation" in said
     model, report = load_checkpoint(output), json.loads(output.with_suffix(".json").read_text())
     assert report["parameters"] > 100_000 and report["config"]["seed"] == 0
     assert report["data"] == "0 min of speech, 0 min of recorded noise"
     assert report["test_scores"]["input_si_sdr"] == pytest.approx(5, abs=0.2)
     assert report["test_scores"].keys() == model.metadata["test_scores"].keys()
     assert model.metadata["best_validation_loss"] == report["best_validation_loss"]
+    assert model.metadata["version"] == __version__ and report["commit"]
+    assert len(report["data_fingerprint"]) == 16 and report["batch_size"] == 2
+    saved = torch.load(output, weights_only=True)
+    assert saved["stft"]["n_fft"] == 512 and saved["net"]["n_freqs"] == 257
     with torch.no_grad():
         assert model(torch.zeros(1, 500)).shape == (1, 500)
+    assert not [f.name for f in output.parent.iterdir() if f.name.startswith(".")]
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
@@ -83,3 +126,150 @@ def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
     error = capsys.readouterr().err
     assert code == 2 and "nowhere" in error and error.count("\n") == 1
     assert not (tmp_path / "a.pt").exists()
+
+
+def test_resume_goes_on_bit_for_bit(tiny, options, tmp_path, monkeypatch, capsys):
+    """Stopped after the first of three epochs, in which nothing may differ from a whole run."""
+    assert train.main(options) == 0
+    whole = stopped_run(tmp_path / "a.pt")
+
+    def stop_after_one(board, report):
+        def stop(history):
+            raise KeyboardInterrupt
+
+        return stop
+
+    options[3] = str(tmp_path / "b.pt")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_reporter", stop_after_one)
+        assert train.main(options) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert len(stopped_run(tmp_path / "b.pt")["history"]) == 1
+    assert train.main([*options, "--resume"]) == 0
+    assert "after 1 epoch(s) of a stopped run" in capsys.readouterr().out
+    resumed = stopped_run(tmp_path / "b.pt")
+    for row, expected in zip(resumed["history"], whole["history"], strict=True):
+        assert row | {"seconds": 0} == expected | {"seconds": 0}
+    for part in ("model", "best"):
+        assert all(torch.equal(v, resumed[part][name]) for name, v in whole[part].items())
+    for k, state in whole["optimizer"]["state"].items():
+        assert all(torch.equal(v, resumed["optimizer"]["state"][k][n]) for n, v in state.items())
+
+
+def test_resume_begins_where_there_is_nothing_and_refuses_other_data(
+    tiny, options, corpus, tmp_path, capsys
+):
+    assert train.main([*options, "--resume"]) == 0
+    assert "from the beginning" in capsys.readouterr().out
+    before = (tmp_path / "a.pt").read_bytes()
+    manifest = corpus / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("noise_train_d", "noise_train_c"))
+    for other, name in ((options, "data_fingerprint"), ([*options, "--batch-size", "4"], "")):
+        assert train.main([*other, "--resume"]) == 2
+        error = capsys.readouterr().err
+        assert f"resume must go on with the {name}" in error and error.count("\n") == 1
+    assert (tmp_path / "a.pt").read_bytes() == before
+
+
+def test_nothing_is_replaced_without_being_told(tiny, options, tmp_path, capsys):
+    (tmp_path / "a.pt").write_text("precious")
+    for extra in ([], ["--resume"]):
+        assert train.main([*options, *extra]) == 2
+        assert "a.pt" in (error := capsys.readouterr().err) and "--force" in error
+    assert (tmp_path / "a.pt").read_text() == "precious"
+    assert train.main([*options, "--force"]) == 0
+    assert load_checkpoint(tmp_path / "a.pt").metadata["steps"] == 12
+
+
+def test_folders_of_speech_and_noise(tiny, tmp_path, capsys):
+    folders = _folders(tmp_path, "speech", "noise")
+    common = ["--batch-size", "2", "--workers", "0", "--epochs", "1"]
+    assert train.main([*folders, *common, "--output", str(tmp_path / "a.pt")]) == 0
+    assert "2 files of speech, 0 min in 2 files of noise" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path / "a.pt").metadata["augmentation"]["speed"] > 0
+
+
+def test_recorded_pairs_with_accumulation_and_mixed_precision(tiny, tmp_path, capsys):
+    folders = _folders(tmp_path, "noisy", "clean")
+    common = ["--batch-size", "2", "--workers", "0", "--epochs", "1", "--accumulate", "2"]
+    common += ["--mixed-precision", "--output", str(tmp_path / "a.pt")]
+    assert train.main([*folders, *common]) == 0
+    said = capsys.readouterr().out
+    assert "recorded pairs" in said and "every 2 batches; 2 batches an epoch" in said
+    metadata = load_checkpoint(tmp_path / "a.pt").metadata
+    assert metadata["augmentation"] is None
+    assert metadata["config"]["accumulate"] == 2 and metadata["config"]["mixed_precision"]
+
+
+def test_a_file_that_breaks_during_training_is_one_sentence(tiny, tmp_path, capsys, monkeypatch):
+    """The worker's error brings a traceback along; only what counts is shown."""
+    folders = _folders(tmp_path, "speech", "noise")
+    find = train._find_material
+
+    def find_and_break(job):
+        material = find(job)
+        for path in (tmp_path / "noise").iterdir():
+            path.write_bytes(path.read_bytes()[:100])
+        return material
+
+    monkeypatch.setattr(train, "_find_material", find_and_break)
+    code = train.main([*folders, "--epochs", "9", "--output", str(tmp_path / "a.pt")])
+    error = capsys.readouterr().err
+    assert code == 2 and error.startswith("error: path") and "cut short" in error
+    assert error.count("\n") == 1
+
+
+def test_tensorboard_gets_every_epoch(tiny, options, tmp_path):
+    assert train.main([*options, "--tensorboard", str(tmp_path / "logs")]) == 0
+    history = stopped_run(tmp_path / "a.pt")["history"]
+    log = EventAccumulator(str(tmp_path / "logs"))
+    log.Reload()
+    for name in ("train_loss", "validation_loss", "lr"):
+        points = log.Scalars(name)
+        assert [point.step for point in points] == [1, 2, 3]
+        assert [point.value for point in points] == pytest.approx([row[name] for row in history])
+
+
+def test_without_tensorboard_one_sentence_says_how_to_get_it(options, monkeypatch, capsys):
+    real = builtins.__import__
+
+    def missing(name, *rest, **more):
+        if name.startswith("torch.utils.tensorboard"):
+            raise ModuleNotFoundError("No module named 'tensorboard'")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert train.main([*options, "--tensorboard", "logs"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install tensorboard" in error and error.count("\n") == 1
+    assert not Path("logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (["--speech", "a"], "speech 'a' needs noise"),
+        (["--clean", "a"], "clean 'a' needs noisy"),
+        (["--data", "a", "--noisy", "b", "--clean", "c"], "data and noisy exclude each other"),
+        (["--validation", "v"], "validation 'v' needs speech and noise"),
+        (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
+        (["--workers", "-1"], "workers must be at least 0, got -1"),
+        (["--minutes", "0"], "minutes must be above 0, got 0"),
+        (["--epochs", "0"], "epochs must be above 0, got 0"),
+        (["--accumulate", "0"], "accumulate must be above 0, got 0"),
+        (["--device", "gpu"], "device must be one that PyTorch finds on this machine, got 'gpu'"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(wrong, sentence, tmp_path, capsys):
+    assert train.main(["--output", str(tmp_path / "a.pt"), *wrong]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_without_bfloat16_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    with pytest.raises(ValueError, match="mixed_precision needs.*got 'Tesla T4'; leave it out"):
+        train._check_precision(torch.device("cuda"))
+    train._check_precision(torch.device("cpu"))

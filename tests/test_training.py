@@ -16,6 +16,7 @@ from course_utils.training import (
     save_checkpoint,
     seed_everything,
     share_cores,
+    stopped_run,
     train_one_epoch,
 )
 
@@ -73,6 +74,30 @@ def test_long_gradients_are_shortened():
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     train_one_epoch(model, loader, optimizer, waveform_mse, max_gradient_norm=1e-3)
     assert abs(model.gain.item() - 1.0) == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_accumulated_batches_make_the_step_of_one_large_batch(accumulate):
+    """The last group is smaller: its mean must count its own batches alone."""
+    noisy, clean = _pairs(8)[:]
+    model, by_hand = _Gain(), 1.0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(noisy, clean), batch_size=2)  # four batches
+    train_one_epoch(model, loader, optimizer, waveform_mse, accumulate=accumulate)
+    for n, c in zip(noisy.split(2 * accumulate), clean.split(2 * accumulate), strict=True):
+        by_hand -= 0.1 * (2 * (by_hand * n - c) * n).mean().item()
+    assert model.gain.item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_mixed_precision_works_in_16_bits_and_keeps_32():
+    model, kinds = _small(), []
+    model.net.encoder1.register_forward_hook(lambda *args: kinds.append(args[2].dtype))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    mixed = train_one_epoch(model, _loader(), optimizer, waveform_mse, mixed_precision=True)
+    assert set(kinds) == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    exact = train_one_epoch(_small(), _loader(), optimizer, waveform_mse)
+    assert mixed == pytest.approx(exact, rel=0.2)
 
 
 def test_evaluation_learns_nothing_and_restores_the_mode():
@@ -194,6 +219,55 @@ def test_a_stop_says_when_there_is_nothing_to_go_on_from(stop_at):
     assert same == (stop_at == 0)
 
 
+def test_a_resumed_run_shuffles_as_it_would_have(tmp_path):
+    """Bit for bit, also with a loader that draws its order from the global generator."""
+    ends = []
+    for stop_after in (None, 2):
+        path = tmp_path / f"{stop_after}.pt"
+        seed_everything(0)
+        settings = {
+            "loss_fn": waveform_mse, "config": TrainConfig(epochs=4), "checkpoint_path": path,
+            "metadata": {"about": "a test"},
+        }  # fmt: skip
+        loaders = [DataLoader(_pairs(), 2, shuffle=True), _loader(1)]
+        model = _small()
+        if stop_after is not None:
+
+            def stop(history):
+                if len(history) == 2:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                fit(model, *loaders, **settings, on_epoch=stop)
+            seed_everything(99)  # a new process begins elsewhere
+            model = _small()
+        fit(model, *loaders, **settings, resume=True)
+        ends.append(stopped_run(path))
+    straight, resumed = ends
+    assert straight["metadata"]["about"] == resumed["metadata"]["about"] == "a test"
+    assert [_without_clock(r) for r in straight["history"]] == [
+        _without_clock(r) for r in resumed["history"]
+    ]
+    for name, value in straight["model"].items():
+        assert torch.equal(value, resumed["model"][name]), name
+    for k, state in straight["optimizer"]["state"].items():
+        assert all(torch.equal(v, resumed["optimizer"]["state"][k][n]) for n, v in state.items())
+
+
+def _without_clock(row):
+    return {name: value for name, value in row.items() if name != "seconds"}
+
+
+def test_a_damaged_file_to_go_on_from_is_named(tmp_path):
+    (tmp_path / "a.last.pt").write_text("hello")
+    with pytest.raises(ValueError, match="a.last.pt.*cannot be read.*start anew"):
+        fit(
+            _small(), _loader(), _loader(), waveform_mse, TrainConfig(epochs=1),
+            checkpoint_path=tmp_path / "a.pt", resume=True,
+        )  # fmt: skip
+    assert stopped_run(tmp_path / "b.pt") is None and stopped_run(None) is None
+
+
 def test_the_clock_ends_a_run_and_the_learning_rate_falls():
     config = TrainConfig(epochs=10_000, learning_rate=1e-2, max_minutes=2 / 60)
     history = fit(_small(), _loader(), _loader(), waveform_mse, config)
@@ -261,7 +335,11 @@ def test_an_empty_loader_is_refused():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"learning_rate": -1.0}, {"max_minutes": 0.0}, {"weight_decay": -0.1}]
+    "bad",
+    [
+        *({"epochs": 0}, {"learning_rate": -1.0}, {"max_minutes": 0.0}, {"weight_decay": -0.1}),
+        *({"accumulate": 0}, {"accumulate": 1.5}),
+    ],
 )
 def test_settings_out_of_range_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
@@ -284,6 +362,7 @@ def test_workers_and_arithmetic_share_the_cores(monkeypatch):
         monkeypatch.setattr("os.cpu_count", lambda: 4)
         assert share_cores(1) == 3 and torch.get_num_threads() == 3
         assert share_cores(9) == 1
+        assert share_cores(1, processes=2) == 1 and share_cores(0, processes=2) == 2
         with pytest.raises(ValueError, match="num_workers.*-1"):
             share_cores(-1)
     finally:
