@@ -75,7 +75,7 @@ TERMS = tuple(
          "method removed noise in some bins and not in their neighbours."),
         ("noisy", 1, "Speech with noise: what the model is given."),
         ("Nyquist frequency", 2, "Half the sample rate: the highest frequency that fits."),
-        ("optimizer", 5, "What moves the weights, a step at a time, where the gradients point."),
+        ("optimizer", 5, "What moves the weights, a step at a time, against the gradient."),
         ("over-fitting", 5, "Learning the training clips by heart, and little else."),
         ("over-suppression", 4, "Removing so much that soft sounds go with the noise."),
         ("overlap-add condition", 3, "The windows of a spectrogram overlap so that no sample is "
