@@ -27,7 +27,8 @@ class PublicSet:
     """One set, or the part of a set that one fetches alone.
 
     `unpacked` is its size on the disk in bytes, roughly; `count` reads an unpacked folder and
-    returns how many recordings or pairs it holds, or raises ValueError.
+    returns how many recordings or pairs it holds, or raises ValueError; `use` says which of its
+    folders go to which option of `course_utils.train` or `evaluate`, a pattern for each.
     """
 
     name: str
@@ -37,11 +38,17 @@ class PublicSet:
     archives: tuple[Archive, ...]
     unpacked: int
     count: Callable[[Path], int]
+    use: dict[str, str]
 
     @property
     def size(self) -> int:
         """Bytes to fetch."""
         return sum(archive.size for archive in self.archives)
+
+    def options(self, folder: Path) -> str:
+        """Write out `use` for an unpacked folder."""
+        found = {name: sorted(folder.glob(p))[0] if p else folder for name, p in self.use.items()}
+        return " ".join(f"--{name} {path}" for name, path in found.items())
 
 
 def _count_pairs(folder: Path, split: str) -> int:
@@ -108,6 +115,7 @@ CATALOGUE = {
             ),
             unpacked=6_500_000_000,
             count=lambda folder: _count_pairs(folder, "train"),
+            use={side: f"{side}_trainset_28spk_wav" for side in ("noisy", "clean")},
         ),
         PublicSet(
             name="voicebank-demand-test",
@@ -126,6 +134,7 @@ CATALOGUE = {
             ),
             unpacked=400_000_000,
             count=lambda folder: _count_pairs(folder, "test"),
+            use={side: f"{side}_testset_wav" for side in ("noisy", "clean")},
         ),
         PublicSet(
             name="librispeech-dev-clean",
@@ -139,6 +148,7 @@ CATALOGUE = {
             ),
             unpacked=350_000_000,
             count=lambda folder: len(librispeech(folder)),
+            use={"speech": "LibriSpeech/dev-clean"},
         ),
         PublicSet(
             name="librispeech-train-clean-100",
@@ -153,6 +163,7 @@ CATALOGUE = {
             ),
             unpacked=6_600_000_000,
             count=lambda folder: len(librispeech(folder)),
+            use={"speech": "LibriSpeech/train-clean-100"},
         ),
         PublicSet(
             name="musan",
@@ -168,6 +179,7 @@ CATALOGUE = {
             count=lambda folder: sum(
                 len(musan(folder, part=part)) for part in ("noise", "music", "speech")
             ),
+            use={"noise": "musan/noise"},
         ),
         PublicSet(
             name="demand",
@@ -183,6 +195,7 @@ CATALOGUE = {
             ),
             unpacked=2_600_000_000,
             count=lambda folder: len(demand(folder)),
+            use={"noise": ""},
         ),
         PublicSet(
             name="esc-50",
@@ -197,6 +210,7 @@ CATALOGUE = {
             ),
             unpacked=900_000_000,
             count=lambda folder: len(esc50(folder)),
+            use={"noise": "*/audio"},  # its folder is named after the version
         ),
     )
 }  # fmt: skip

@@ -259,6 +259,7 @@ def _run(options: argparse.Namespace) -> int:
     show = _show_progress if sys.stderr.isatty() else None
     folder = fetch(chosen, options.folder, archives=options.archive, progress=show)
     print(f"{chosen.name} is in {folder}: {chosen.count(folder)} recordings or pairs")
+    print(f"the other commands take it as {chosen.options(folder)}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The catalogue: official places, plausible sizes, sums of the right length, readable sets."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
@@ -84,6 +85,12 @@ def test_an_unpacked_set_is_counted_and_an_empty_folder_is_refused(entry, tmp_pa
         rows = "filename,category,src_file\n1-1-A-0.wav,dog,1\n1-2-A-0.wav,dog,2\n"
         (tmp_path / "ESC-50-x" / "meta" / "esc50.csv").write_text(rows)
     assert entry.count(tmp_path) == (3 if entry.name == "musan" else 2)
+    words = entry.options(tmp_path).split()
+    assert set(words[::2]) in ({"--noisy", "--clean"}, {"--speech"}, {"--noise"})
+    # Sound and nothing else to find there, and of MUSAN and ESC-50 only what is noise.
+    held = {path for folder in words[1::2] for path in Path(folder).rglob("*.*")}
+    assert held and {path.suffix for path in held} <= {".wav", ".flac"}
+    assert entry.name != "musan" or {path.name for path in held} == {"n.wav"}
 
 
 def test_a_pair_without_its_partner_is_noticed(tmp_path):

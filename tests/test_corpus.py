@@ -195,6 +195,7 @@ def one_set(monkeypatch, tmp_path):
         ),
         unpacked=1000,
         count=lambda folder: len(musan(folder)),
+        use={"noise": "musan/noise"},
     )
     monkeypatch.setattr(corpus, "CATALOGUE", {"tiny": entry})
     return archive
@@ -222,7 +223,10 @@ def test_an_archive_becomes_a_set_and_is_found_the_next_time(one_set, tmp_path, 
     assert corpus.main([*command, "--archive", str(one_set), "--yes"]) == 0
     said = capsys.readouterr().out
     assert said.index("licence: CC0") < said.index("unpacking")
-    assert said.rstrip().endswith("1 recordings or pairs")
+    noise = tmp_path / "sets" / "tiny" / "musan" / "noise"
+    assert said.rstrip().endswith(
+        f"1 recordings or pairs\nthe other commands take it as --noise {noise}"
+    )
     assert len(musan(tmp_path / "sets" / "tiny")) == 1 and one_set.is_file()
     assert corpus.main(command) == 0  # nothing to agree to: it is there
     assert "unpacking" not in capsys.readouterr().out

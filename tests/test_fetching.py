@@ -69,6 +69,7 @@ def make_set(server):
             archives=archives,
             unpacked=100_000,
             count=count,
+            use={},
         )
 
     return make
