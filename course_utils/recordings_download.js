@@ -17,7 +17,8 @@ function render({ model, el }) {
   button.type = "button";
   button.className = "jupyter-button";
   button.style.width = "auto";
-  button.textContent = `Download ${name} (${(size / 1e6).toFixed(1)} MB)`;
+  const shown = size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+  button.textContent = `Download ${name} (${shown})`;
   const status = document.createElement("span");
   status.setAttribute("role", "status");
   status.style.marginLeft = "0.8em";

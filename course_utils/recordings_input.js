@@ -11,6 +11,7 @@ const REFUSED = {
 };
 const INSECURE =
   "The browser gives the microphone only to pages from https or from localhost. Choose a file instead.";
+const PATIENCE = "The kernel takes it when no cell runs; after a restart, run this cell again first.";
 const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
   process([[samples]]) {
     if (samples) this.port.postMessage(samples.slice());
@@ -45,7 +46,7 @@ function answer(model) {
 async function deliver(model, file, name, tell) {
   for (let start = 0; start === 0 || start < file.size; start += PIECE) {
     const piece = await file.slice(start, start + PIECE).arrayBuffer();
-    tell(`Sending: ${Math.round((100 * start) / (file.size || 1))} % (the kernel takes it when no cell runs).`);
+    tell(`Sending: ${Math.round((100 * start) / (file.size || 1))} %. ${PATIENCE}`);
     const said = answer(model);
     model.send({ name, start, size: file.size }, undefined, [piece]);
     if (!(await said).go_on) return false;

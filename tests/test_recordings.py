@@ -8,7 +8,12 @@ import pytest
 import soundfile
 import torch
 
+from course_utils import widgets
+from course_utils.denoise import DEFAULT_CHECKPOINT
+from course_utils.explorer import Explorer
+from course_utils.mixing import mix_at_snr
 from course_utils.recordings import AudioInput, download_link, read_recording
+from course_utils.training import load_checkpoint
 
 STAND_IN = torch.full((1, 800), 0.25)
 PIECE = 2**20
@@ -149,6 +154,26 @@ def test_a_file_of_this_computer_stays_where_it_is(voice, tmp_path):
     with pytest.raises(ValueError, match="'gone.wav' does not exist"):
         voice.read(tmp_path / "gone.wav")
     assert voice.path == file
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(44_100, 4.0), (8_000, 0.4)])
+def test_every_explorer_works_on_an_own_recording(voice, rate, seconds):
+    offer(voice, "mine.ogg", encoded(tone(rate, 2, seconds=seconds), rate, "OGG"))
+    clean = voice.as_mono(16_000)
+    noise = 0.05 * torch.randn(clean.shape)
+    noisy = mix_at_snr(clean, noise, 5.0)
+    denoiser = load_checkpoint(DEFAULT_CHECKPOINT)
+    for explorer in (
+        widgets.snr_explorer(clean, noise, 16_000),
+        widgets.alignment_explorer(noisy, clean, 16_000),
+        widgets.sampling_explorer(clean, 16_000),
+        widgets.stft_explorer(clean, 16_000),
+        widgets.mask_explorer(noisy, clean, denoiser.config, denoiser=denoiser),
+        widgets.denoise_explorer({"me": clean}, {"my room": noise}, denoiser),
+    ):
+        assert isinstance(explorer, Explorer)
+        assert explorer.message.value == ""
+        assert bytes(explorer.image.value).startswith(b"\x89PNG")
 
 
 # ---- what is refused ----
