@@ -51,6 +51,7 @@ _SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4
 _SAMPLE_BYTES |= {"FLOAT": 4, "DOUBLE": 8}
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
 _MP3_SLACK = 0.1  # seconds; without a length in its header, that of an MP3 file is estimated
+_CLEAR = "\033[K"  # wipes what is left of the line in a terminal
 _LONG_SECONDS = 30  # from here on, the command says how far it is
 
 
@@ -198,9 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _denoise_folder(options)
         _check_target(options.noisy, options.clean, force=options.force)
         audio_info(options.noisy)
-        print(
-            _denoise_one(options.noisy, options.clean, load_checkpoint(options.checkpoint), options)
-        )
+        denoiser = load_checkpoint(options.checkpoint)
+        print(_denoise_one(options.noisy, options.clean, denoiser, options))
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -215,6 +215,8 @@ def _denoise_folder(options: argparse.Namespace) -> int:
     source, target = options.noisy, options.clean
     if target.is_file() or target.suffix.lower() in SUFFIXES:
         raise ValueError(f"clean must be a folder, as noisy is one, got {str(target)!r}.")
+    if not target.parent.is_dir():
+        raise ValueError(f"clean must lie in a folder that exists, got {str(target)!r}; make it.")
     if target.exists() and target.samefile(source):
         raise ValueError(f"clean must be another folder than noisy, got {str(target)!r} twice.")
     files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
@@ -230,7 +232,7 @@ def _denoise_folder(options: argparse.Namespace) -> int:
             name = file.name if keeps_name else f"{file.name}.wav"  # call.mp3 and call.wav differ
             try:
                 print(_denoise_one(file, target / name, denoiser, options), flush=True)
-            except (ValueError, OSError) as error:
+            except (ValueError, TypeError, OSError) as error:
                 failed[file.name] = error
     finally:
         if made and not any(target.iterdir()):
@@ -248,13 +250,15 @@ def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse
     def show(done: int, total: int) -> None:
         spent = time.perf_counter() - started
         left = f"{done / total:4.0%}, {spent * (total - done) / done:.0f} s left"
-        print(f"\r{noisy.name}: {left:<30}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r{noisy.name}: {left}{_CLEAR}", end="\r", file=sys.stderr, flush=True)
 
     long = info.duration > _LONG_SECONDS and sys.stderr.isatty()
     gain = denoise_file(
         noisy, clean, denoiser,
         mix=options.mix, overwrite=options.force, on_block=show if long else None,
     )  # fmt: skip
+    if long:
+        print(end=_CLEAR, file=sys.stderr, flush=True)
     note = f", turned down to {gain:.2f} of its level to stay within full scale"
     return (
         f"{clean}: {info.duration:.1f} s, {info.sample_rate} Hz, {info.num_channels} channel(s), "

@@ -218,6 +218,7 @@ def test_the_input_is_never_overwritten(tmp_path, checkpoint, capsys):
         (".", "clean.wav", (), "clean must be a folder, as noisy is one"),
         (".", "text.txt", (), "clean must be a folder, as noisy is one"),
         (".", ".", (), "another folder than noisy"),
+        (".", "nowhere/result", (), "clean must lie in a folder that exists"),
         ("silent", "result", (), "noisy must hold sound files"),
         ("noisy.wav", "silent", (), "must end in .wav or .flac"),
         ("noisy.wav", "folder.wav", (), "clean must name a file, got the folder"),
