@@ -3,8 +3,8 @@
     python tests/tools/check_site.py build/site
 
 Every link and picture must lead to a file (and its #anchor to an element) of the site, nothing may
-be fetched from elsewhere, and each lesson must have the players, figures and sentences that its
-notebook has, and be found by the search.
+be fetched from elsewhere, and each lesson must have the players, figures (with their descriptions)
+and sentences that its notebook has, and be found by the search.
 """
 
 import json
@@ -71,20 +71,11 @@ def broken_links(pages: dict[Path, Page]) -> list[str]:
     return sorted(found)
 
 
-def undescribed_pictures(pages: dict[Path, Page]) -> list[str]:
-    """Pictures without words; a file name is none."""
-    return [
-        f"{file.name}: {picture['src']} is not described"
-        for file, page in pages.items()
-        for picture in page.pictures
-        if not picture.get("alt") or picture["alt"] == picture["src"]
-    ]
-
-
 def lost_outputs(notebook: nbformat.NotebookNode, page: Page) -> list[str]:
     """Players, pictures, folds and sentences that the notebook has and the page has not."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    bundles = [output.data for cell in code for output in cell.outputs if "data" in output]
+    shown = [output for cell in code for output in cell.outputs if "data" in output]
+    bundles = [output.data for output in shown]
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     figures = sum("image/png" in bundle for bundle in bundles)
     counts = {
@@ -93,6 +84,9 @@ def lost_outputs(notebook: nbformat.NotebookNode, page: Page) -> list[str]:
         "folds": (page.folds, prose.count("<details>")),
     }
     found = [f"{n} {what} instead of {due}" for what, (n, due) in counts.items() if n != due]
+    words = [output.metadata.get("image/png", {}).get("alt") for output in shown]
+    seen = {picture.get("alt") for picture in page.pictures}
+    found += [f"no picture is described as {alt!r}" for alt in words if alt and alt not in seen]
     sentences = [bundle["text/plain"] for bundle in bundles if WIDGET in bundle]
     return found + [
         f"no {text!r} in a widget's place" for text in sentences if text not in page.text
@@ -120,7 +114,7 @@ def main(folder: Path) -> None:
     """Print what is wrong and stop with 1, or say what was seen."""
     pages = read_site(folder)
     index = read_index(folder / "searchindex.js")
-    found = broken_links(pages) + undescribed_pictures(pages)
+    found = broken_links(pages)
     lessons = sorted(NOTEBOOKS.glob("*.ipynb"))
     for file in lessons:
         notebook = nbformat.read(file, as_version=4)
