@@ -4,6 +4,8 @@ import builtins
 import csv
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from course_utils import __version__, train
 from course_utils.audio import save_audio
 from course_utils.corpus import Clip
-from course_utils.datasets import Augmentation
+from course_utils.datasets import Augmentation, MixtureDataset
 from course_utils.material import VALIDATION_CLIPS
 from course_utils.models import MaskNet
 from course_utils.training import load_checkpoint, stopped_run
@@ -217,6 +219,24 @@ def test_a_file_that_breaks_during_training_is_one_sentence(tiny, tmp_path, caps
     error = capsys.readouterr().err
     assert code == 2 and error.startswith("error: path") and "cut short" in error
     assert error.count("\n") == 1
+
+
+def test_a_killed_worker_is_one_sentence_and_loses_an_epoch_at_most(
+    tiny, options, tmp_path, monkeypatch, capsys
+):
+    mix = MixtureDataset.__getitem__
+
+    def mix_and_die(dataset, index):
+        if torch.utils.data.get_worker_info() is not None and dataset._epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return mix(dataset, index)
+
+    monkeypatch.setattr(MixtureDataset, "__getitem__", mix_and_die)
+    assert train.main([*options, "--workers", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: a worker was lost") and "--resume" in error
+    assert error.count("\n") == 1
+    assert len(stopped_run(tmp_path / "a.pt")["history"]) == 2
 
 
 def test_tensorboard_gets_every_epoch(tiny, options, tmp_path):
