@@ -279,7 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         train(Job(**vars(options)))
     except KeyboardInterrupt as stop:
-        print(f"\n{stop}".replace("resume=True", "--resume"), file=sys.stderr)
+        sentence = str(stop) or "Stopped before the training began."
+        print("\n" + sentence.replace("resume=True", "--resume"), file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {_last_sentence(error)}", file=sys.stderr)

@@ -38,6 +38,7 @@ def main() -> None:
     """Run each measurement in a process of its own, so that none warms up another."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=30, help="mixed batches for each line")
+    parser.add_argument("--threads", default="99", help="at most so many in each process")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -45,14 +46,15 @@ def main() -> None:
         {"training": measure_training, "memory": measure_memory}[what](*rest)
         return
     print(f"{os.cpu_count()} cores; batches of {BATCH_SIZE} pairs, {SEGMENT_LENGTH} samples each")
-    print(f"{'processes':>9}{'workers':>9}{'precision':>11}{'pairs a second':>16}{'mixing':>8}")
+    print(f"{'processes':>9}{'threads':>9}{'workers':>9}{'precision':>11}", end="")
+    print(f"{'pairs a second':>16}{'mixing':>8}", flush=True)
     runs = [(n, workers, "32") for n in (1, 2) for workers in (0, 1, 2)] + [(1, 1, "16")]
     for processes, workers, bits in runs:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        run(*(launcher if processes > 1 else []), __file__, "--batches", str(options.batches),
-            "--measure", "training", str(options.batches), str(workers), bits)  # fmt: skip
+        settings = [str(options.batches), options.threads, str(workers), bits]
+        run(*(launcher if processes > 1 else []), __file__, "--measure", "training", *settings)
     print(f"\n{'hours':>6}{'files':>8}{'listing, s':>12}{'index, MB':>11}{'after drawing, MB':>19}"
-          f"{'if loaded, MB':>15}")  # fmt: skip
+          f"{'if loaded, MB':>15}", flush=True)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         for hours in HOURS:
             run(__file__, "--measure", "memory", folder, str(hours))
@@ -63,12 +65,13 @@ def run(*command: str) -> None:
     subprocess.run([sys.executable, *command], check=True)
 
 
-def measure_training(batches: str, workers: str, bits: str) -> None:
+def measure_training(batches: str, most_threads: str, workers: str, bits: str) -> None:
     """Train for a few batches and print pairs a second, and the share of time that mixing takes."""
     with joined("cpu"):
         n_pairs, n = int(batches) * BATCH_SIZE, num_processes()
         seed_everything(0)
-        share_cores(int(workers), processes=n)
+        threads = min(share_cores(int(workers), processes=n), int(most_threads))
+        torch.set_num_threads(threads)
         dataset, _ = make_datasets(size=n_pairs, augmentation=Augmentation())
         loader = Remixed(
             DataLoader(
@@ -91,7 +94,8 @@ def measure_training(batches: str, workers: str, bits: str) -> None:
         mixing = (time.perf_counter() - start) / 24 * BATCH_SIZE / n / 2  # a batch serves two steps
         share = mixing / (seconds / (len(steps) - skipped))
         if rank() == 0:
-            print(f"{n:>9}{workers:>9}{bits + ' bits':>11}{rate:>16.1f}{share:>8.0%}", flush=True)
+            print(f"{n:>9}{threads:>9}{workers:>9}{bits + ' bits':>11}", end="")
+            print(f"{rate:>16.1f}{share:>8.0%}", flush=True)
 
 
 def measure_memory(folder: str, hours: str) -> None:
