@@ -18,7 +18,7 @@ from course_utils import features
 from course_utils.audio import resample, validate_waveform
 from course_utils.models import WORKING_LEVEL, Denoiser
 
-_LEVEL_SECONDS = 1  # what the running level remembers; 3 and 10 are no better and slower to adapt
+_LEVEL_SECONDS = 0.5  # what the running level remembers; longer scores alike, adapts later
 _FILTER_WIDTH, _ROLLOFF = 6, 0.99  # of the filter in `audio.resample`: torchaudio's defaults
 
 
@@ -33,10 +33,10 @@ class StreamingDenoiser:
     and `flush` adds the same at the end. Equality needs one more thing, `level`: `Denoiser`
     measures the loudness of the whole recording before it begins, and nobody knows how loud a
     call is going to be. Without `level`, the stream measures what it has heard so far, about the
-    last second of it. The estimate is not scaled by it; only the network, which was trained at
-    one level, sees the sound through it. On the validation split that costs a few thousandths of
-    ESTOI (`tests/benchmarks/benchmark_speed.py`); after a sudden change of 20 dB it takes that
-    second to recover.
+    last half second of it. The estimate is not scaled by it; only the network, which was trained
+    at one level, sees the sound through it. On the validation split that costs a few thousandths
+    of ESTOI (`tests/benchmarks/benchmark_speed.py`); after somebody suddenly speaks much softer,
+    it takes about that time to recover.
 
     Args:
         denoiser: In eval mode, around a network with `forward_block`.
