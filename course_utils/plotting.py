@@ -207,7 +207,8 @@ def plot_training(
     """Draw the losses of a training run, with lines for what is to be beaten.
 
     Args:
-        history: One entry per epoch with ``epoch``, ``train_loss`` and ``validation_loss``.
+        history: One entry per epoch with ``epoch`` (from 0, drawn as 1), ``train_loss`` and
+            ``validation_loss``.
         baselines: Name to loss, such as the loss of doing nothing; each becomes a dashed line.
         title: Text above the picture.
         ax: Where to draw; a new figure without it.
@@ -229,7 +230,7 @@ def plot_training(
                 raise ValueError(
                     f"history must have {key!r} in every entry, got {sorted(entry)}; add it."
                 )
-        epochs.append(entry["epoch"])
+        epochs.append(entry["epoch"] + 1)  # the first round through the data is epoch 1
         for key, values in losses.items():
             values.append(_finite(entry[key], f"history[{key!r}]"))
     for name, value in (baselines or {}).items():
@@ -341,10 +342,10 @@ def describe(figure: Figure) -> str:
     for ax in figure.axes:
         if ax.get_label() == "<colorbar>":
             continue
-        title = ax.get_title() or "no title"
+        title = f"{ax.get_title()}: " if ax.get_title() else ""
         axes = f"{ax.get_ylabel() or 'the same'} over {ax.get_xlabel() or 'the same'}"
         curves = ", ".join(ax.get_legend_handles_labels()[1])
-        panels.append(f"{title}: {axes}" + (f"; curves: {curves}" if curves else ""))
+        panels.append(f"{title}{axes}" + (f"; curves: {curves}" if curves else ""))
     return "Figure. " + ". ".join(panels) + "."
 
 

@@ -139,7 +139,7 @@ class TrainingMonitor(ipywidgets.VBox):
         left = f", about {_clock_face(minutes / done - minutes)} left" if minutes > 0 else ""
         epoch, in_epoch = divmod(step, self._steps_per_epoch)
         self.facts.value = (
-            f"epoch {epoch}, step {in_epoch + 1} of {self._steps_per_epoch}, loss {loss:.3f}, "
+            f"epoch {epoch + 1}, step {in_epoch + 1} of {self._steps_per_epoch}, loss {loss:.3f}, "
             f"{minutes:.1f} {'' if limit is None else f'of {limit:g} '}minutes{left}"
         )
 

@@ -248,11 +248,11 @@ def test_describe_tells_every_panel_its_axes_and_its_curves(own_style):
     left.plot([1, 0], label="_helper line")
     left.legend()
     left.set(title="one moment", xlabel="Time (ms)", ylabel="Amplitude")
-    right.set(title="its level")
+    right.set(xlabel="Level")
     figure.colorbar(plt.cm.ScalarMappable(), ax=right)
     assert describe(figure) == (
         "Figure. one moment: Amplitude over Time (ms); curves: noisy. "
-        "its level: the same over the same."
+        "the same over Level."
     )
 
 

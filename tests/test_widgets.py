@@ -442,7 +442,7 @@ def test_bar_follows_the_steps():
     assert monitor.bar.value == 50
     monitor.on_step(6, 0.25)
     assert monitor.bar.value == 350
-    assert "epoch 1, step 2 of 5, loss 0.250" in monitor.facts.value
+    assert "epoch 2, step 2 of 5, loss 0.250" in monitor.facts.value
     monitor.on_step(19, 0.25)
     assert monitor.bar.value == monitor.bar.max
     assert repr(monitor) == "TrainingMonitor(100%)"
