@@ -33,8 +33,8 @@ from course_utils.plotting import (
 RATE = 16_000
 CONFIG = STFTConfig()
 HISTORY = [
-    {"epoch": 1, "train_loss": 0.9, "validation_loss": 1.0, "lr": 1e-3},
-    {"epoch": 2, "train_loss": 0.5, "validation_loss": 0.6, "lr": 1e-3},
+    {"epoch": 0, "train_loss": 0.9, "validation_loss": 1.0, "lr": 1e-3},
+    {"epoch": 1, "train_loss": 0.5, "validation_loss": 0.6, "lr": 1e-3},
 ]
 
 

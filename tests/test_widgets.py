@@ -532,7 +532,7 @@ def test_monitor_follows_a_real_run_without_a_word(capfd):
     assert monitor.bar.value == monitor.bar.max
     assert len(monitor._axes.lines[0].get_ydata()) == 2
     assert [row["epoch"] for row in monitor.history] == [0, 1]
-    assert "epoch 1, step 5 of 5" in monitor.facts.value
+    assert "epoch 2, step 5 of 5" in monitor.facts.value
     assert capfd.readouterr() == ("", "")
     bundle = monitor._repr_mimebundle_()
     assert bundle["text/plain"].endswith("run this cell, and bar and curve appear here.")
