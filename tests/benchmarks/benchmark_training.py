@@ -62,7 +62,8 @@ def main() -> None:
 
 def run(*command: str) -> None:
     """Run this program again in another process and let it print its line."""
-    subprocess.run([sys.executable, *command], check=True)
+    quiet = os.environ | {"OMP_NUM_THREADS": "1"}  # or torchrun explains at length that it sets it
+    subprocess.run([sys.executable, *command], check=True, env=quiet)
 
 
 def measure_training(batches: str, most_threads: str, workers: str, bits: str) -> None:
@@ -133,9 +134,11 @@ def make_up(folder: Path, n_files: int) -> Path:
 
 
 def resident_mb() -> float:
-    """Give the largest memory this process has used so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    """Give the memory that this process uses, in MB; where Linux does not tell, its peak so far."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 if __name__ == "__main__":
