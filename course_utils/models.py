@@ -106,10 +106,9 @@ class MaskNet(nn.Module):
                 f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
                 f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
             )
-        x = (self.gather @ noisy_magnitude).to(noisy_magnitude)  # (batch, 128, frame)
-        x = features.compress(x)  # in full precision, also where the layers use 16 bits
+        x = (self.gather @ noisy_magnitude).to(noisy_magnitude)  # (batch, 128, frame), 32 bits
         past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
-        x = torch.cat([past, x], dim=2)  # (batch, 128, frame + 2): two encoders look one frame back
+        x = torch.cat([past, features.compress(x)], dim=2)  # two frames more: encoders look back
         past = x[:, :, -2:]
         skip1 = self.encoder1(x[:, None])  # (batch, 16, 32, frame + 1)
         skip2 = self.encoder2(skip1)  # (batch, 32, 16, frame)

@@ -169,9 +169,8 @@ class StreamingDenoiser:
         waiting = torch.cat([self._waiting, rows], dim=-1)
         n_frames = max(0, (waiting.shape[-1] - n_fft) // hop_length + 1)
         ready = n_frames * hop_length
-        self._waiting = waiting[
-            :, ready:
-        ].clone()  # a copy, here and below: a view would keep the whole piece
+        # A copy, here and below: a view would keep the whole piece in memory.
+        self._waiting = waiting[:, ready:].clone()
         if not n_frames:
             return rows[:, :0]
         seen = waiting[:, : ready - hop_length + n_fft]
