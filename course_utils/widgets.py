@@ -57,8 +57,8 @@ from course_utils.plotting import (
 )
 from course_utils.training import TrainConfig
 
-# The handler runs when the slider is let go, not at every step on the way.
-_CALM = {"continuous_update": False}
+# The handler runs when the slider is let go, not at every step on the way; its name is whole.
+_CALM = {"continuous_update": False, "style": {"description_width": "initial"}}
 _SNR_RANGE = (-10.0, 30.0)
 _MAX_SLIP = 320  # samples: 20 ms at 16 kHz
 _SCALES = ("dB", "linear", "mel, dB")
