@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, audio_info, load_audio, validate_waveform
 from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
@@ -409,61 +409,6 @@ class MixtureDataset(Dataset):
         if uniform(0, 1, generator) < odds.codec:
             clip = codec_noise(clip, generator=generator)
         return clip
-
-
-def remix(noisy: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-    """Make a second batch from a mixed one: every voice gets the noise of its neighbour.
-
-    Mixing costs more than adding, so a batch that is used twice halves its price. The new SNRs
-    follow from the levels that voices and noises already have.
-
-    Args:
-        noisy: Mixed batch, shape ``(batch, 1, time)``.
-        clean: Its clean side, same shape.
-
-    Returns:
-        noisy and clean, same shapes; each noisy clip has an RMS level of 0.1 (silence stays
-        silence), and noisy minus clean is the neighbour's noise, scaled.
-
-    Raises:
-        ValueError: If the shapes differ.
-
-    Source: Defossez et al., "Real time speech enhancement in the waveform domain", Interspeech
-    2020, shuffles the noises within a batch.
-
-    Notebook: 05
-    """
-    if noisy.shape != clean.shape:
-        raise ValueError(
-            f"noisy must have the shape of clean {tuple(clean.shape)}, got {tuple(noisy.shape)}; "
-            "take both from one batch."
-        )
-    mixed = clean + (noisy - clean).roll(1, dims=0)
-    gain = _LEVEL / mixed.square().mean(dim=-1, keepdim=True).sqrt().clamp(min=_SILENT)
-    return mixed * gain, clean * gain
-
-
-class Remixed:
-    """A loader that gives every batch twice: as it was mixed, then with other noises (`remix`).
-
-    Args:
-        loader: Gives (noisy, clean) batches.
-
-    Notebook: 05
-    """
-
-    def __init__(self, loader: DataLoader) -> None:
-        self._loader, self.dataset = loader, loader.dataset
-
-    def __len__(self) -> int:
-        """Count the batches, both kinds."""
-        return 2 * len(self._loader)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the batches in turn."""
-        for noisy, clean in self._loader:
-            yield noisy, clean
-            yield remix(noisy, clean)
 
 
 def _check_sizes(segment_length: int, size: int) -> None:

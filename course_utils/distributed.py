@@ -123,9 +123,8 @@ def share_of(dataset: Dataset) -> DistributedSampler | None:
     """Choose this process's share of a dataset: of every two items one, of every three one.
 
     Batches of ``batch_size / num_processes`` then make, taken together, the very batches that
-    one process would see. What is done within a batch stays within a share: `datasets.remix`
-    exchanges the noises of a share, and a loss that leaves out some clips, as `denoising_loss`
-    does with silent ones in its SI-SDR, averages over what is left of the share.
+    one process would see. A loss that leaves out some clips, as `denoising_loss` does with silent
+    ones in its SI-SDR, averages over what is left of a share.
 
     Args:
         dataset: Its length should be a multiple of the number of processes: the rest is left out.

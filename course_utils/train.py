@@ -37,7 +37,7 @@ from torch.utils.data import DataLoader
 from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
 from course_utils.corpus import DATA_DIR
-from course_utils.datasets import Augmentation, Remixed
+from course_utils.datasets import Augmentation
 from course_utils.distributed import joined, num_processes, rank, share_of
 from course_utils.evaluate import make_test_pairs, score_pairs
 from course_utils.losses import denoising_loss
@@ -208,8 +208,6 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         material.train_set, batch_size // processes, sampler=share_of(material.train_set),
         num_workers=job.workers, pin_memory=device.type == "cuda",
     )  # fmt: skip
-    if job.noisy is None:  # only mixtures can be taken apart and mixed anew
-        train_loader = Remixed(train_loader)
     validation_loader = DataLoader(material.validation_set, batch_size)
     # This order of the weights in memory makes the convolutions a tenth quicker.
     model = Denoiser(MaskNet()).to(device, memory_format=torch.channels_last)
@@ -238,7 +236,7 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
     hours = steps * batch_size * SEGMENT_LENGTH / SAMPLE_RATE / 3600
     report |= {
         "steps": steps,
-        "hours_of_mixtures": round(hours, 1),  # half of them with the noises exchanged
+        "hours_of_mixtures": round(hours, 1),
         "minutes": round(history[-1]["seconds"] / 60, 1),
         "best_validation_loss": min(row["validation_loss"] for row in history),
         "config": asdict(job.config()),

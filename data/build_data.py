@@ -1,7 +1,7 @@
 """Build the course's sounds from free Debian packages.
 
     python data/build_data.py                      # the small set that the repository ships
-    python data/build_data.py --full               # about seven hours, into data/full/ (not in git)
+    python data/build_data.py --full               # about five hours, into data/full/ (not in git)
     python data/build_data.py --packages DIR       # DIR/<package>/usr/share/... already unpacked
 
 Needs Debian or Ubuntu (apt-get, dpkg) unless --packages is given, FFmpeg for the G.722 files, and
@@ -35,7 +35,7 @@ import rooms
 import soundfile
 import torch
 import torchaudio.functional as AF
-from catalogue import FULL_NOISE, FULL_PACKAGES, FULL_VOICES, PACKAGES, VOICES, Voice
+from catalogue import PACKAGES, VOICES
 from shaping import (
     FRAME,
     PEAK,
@@ -50,8 +50,6 @@ from shaping import (
 
 SPEECH_SECONDS = (2.0, 8.0)
 SHORTEST_FULL_SPEECH = 1.0
-QUIET_ROOM_DB = 25.0  # speech above the background, for recordings made at home
-LOWEST_VOICE_HZ = 70.0
 SHORTEST_NOISE, LONGEST_NOISE = 1.5, 12.0
 MINUTES = {"train": 4.5, "validation": 0.5, "test": 2.5}  # per voice, in the small set
 NOISES_PER_FAMILY = 2  # in the small set
@@ -90,10 +88,10 @@ class Piece:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def fetch_packages(cache: Path, names: list[str]) -> Path:
+def fetch_packages(cache: Path) -> Path:
     """Download the Debian packages (no root needed) and unpack them below `cache`."""
     cache.mkdir(parents=True, exist_ok=True)
-    for package in names:
+    for package in PACKAGES:
         target = cache / package
         if target.is_dir():
             continue
@@ -156,9 +154,9 @@ def slug(text: str) -> str:
 # --- speech ------------------------------------------------------------------------------------
 
 
-def speech_files(packages: Path, voices: list[Voice]) -> Iterator[tuple]:
-    """Yield (voice, family, name, title, path) for every prompt and line of dialogue."""
-    for voice in voices:
+def speech_files(packages: Path) -> Iterator[tuple[str, str, str, str, Path]]:
+    """Yield (voice, language, family, name, path) for every prompt and line of dialogue."""
+    for voice in VOICES:
         root = packages / voice.package / voice.folder
         for path in sorted(root.rglob(voice.pattern)):
             name = path.relative_to(root).with_suffix("").as_posix()
@@ -170,9 +168,9 @@ def speech_files(packages: Path, voices: list[Voice]) -> Iterator[tuple]:
                 yield voice, family, f"{prefix}_{slug(voice.short(name))}", name, path
 
 
-def speech_pieces(packages: Path, voices: list[Voice]) -> list[Piece]:
-    """Every usable sentence of these voices."""
-    files = list(speech_files(packages, voices))
+def speech_pieces(packages: Path) -> list[Piece]:
+    """Every usable sentence of the eight voices."""
+    files = list(speech_files(packages))
     pieces = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         decoded = pool.map(lambda item: read_audio(item[-1]), files)
@@ -203,20 +201,6 @@ def speech_pieces(packages: Path, voices: list[Voice]) -> list[Piece]:
                         range_db=dynamic_range(part),
                     )
                 )
-    return pieces
-
-
-def more_speech(packages: Path) -> list[Piece]:
-    """For the full set: what strangers recorded at home, where the room was quiet enough."""
-    pieces, seen = [], set()
-    for piece in speech_pieces(packages, FULL_VOICES):
-        if piece.range_db < QUIET_ROOM_DB or piece.samples.tobytes() in seen:
-            continue
-        seen.add(piece.samples.tobytes())
-        rumble_free = AF.highpass_biquad(
-            torch.from_numpy(piece.samples / np.float32(32768)), SAMPLE_RATE, LOWEST_VOICE_HZ
-        )
-        pieces.append(replace(piece, samples=finish(rumble_free.numpy()), split="train"))
     return pieces
 
 
@@ -360,41 +344,6 @@ def noise_pieces(packages: Path) -> list[Piece]:
                 f"{a.name} and {b.name} share a recording (correlation {value:.2f}) but lie "
                 f"in {a.split} and {b.split}: give them one family in catalogue.py."
             )
-        if value > 0.99 and place[a.name] < place[b.name]:
-            copies.add(b.name)
-    return [piece for piece in pieces if piece.name not in copies]
-
-
-def more_noise(packages: Path, known: list[Piece]) -> list[Piece]:
-    """For the full set: sounds of more games, unless a clip is like one held out or one before."""
-    pieces = []
-    for package, (folder, author) in FULL_NOISE.items():
-        root = packages / package / folder
-        for path in sorted(p for p in root.rglob("*") if p.suffix in {".ogg", ".wav"}):
-            name = path.relative_to(root).with_suffix("").as_posix()
-            if "_desc" in name:
-                continue  # spoken
-            samples = trim(read_audio(path), 45, FRAME)
-            if len(samples) >= SHORTEST_NOISE * SAMPLE_RATE:
-                pieces.append(
-                    Piece(
-                        "noise",
-                        "games",
-                        "",
-                        name,
-                        author,
-                        "see the package",
-                        package,
-                        f"games_{slug(author)}_{slug(name)}",
-                        finish(samples),
-                        name,
-                        "train",
-                    )
-                )
-    short = [piece for piece in known if piece.kind != "music"]
-    place = {piece.name: number for number, piece in enumerate(pieces)}
-    copies = {a.name for a, _, _ in same_takes(pieces, short, 8000, 1 << 17)}
-    for a, b, value in same_takes(pieces, pieces, 8000, 1 << 17):
         if value > 0.99 and place[a.name] < place[b.name]:
             copies.add(b.name)
     return [piece for piece in pieces if piece.name not in copies]
@@ -570,23 +519,18 @@ def main() -> None:
         sys.exit("FFmpeg is missing: install it with `sudo apt-get install ffmpeg`.")
     target = (args.target or (here / "full" if args.full else here)).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    names = PACKAGES + (FULL_PACKAGES if args.full else [])
-    packages = args.packages or fetch_packages(args.cache, names)
-    missing = [package for package in names if not (packages / package).is_dir()]
+    packages = args.packages or fetch_packages(args.cache)
+    missing = [package for package in PACKAGES if not (packages / package).is_dir()]
     if missing:
         sys.exit(f"{packages} lacks {', '.join(missing)}: unpack them with `dpkg -x` first.")
 
     print("Reading speech ...")
-    speech = speech_pieces(packages, VOICES)
+    speech = speech_pieces(packages)
     split_speech(speech)
     print("Reading noise ...")
     noise = noise_pieces(packages)
     small = choose_speech(speech) + choose_noise(noise)
-    pieces = small
-    if args.full:
-        print("Reading what only the full set has ...")
-        pieces = speech + more_speech(packages) + noise + more_noise(packages, noise)
-    pieces = pieces + room_pieces()
+    pieces = (speech + noise if args.full else small) + room_pieces()
     write_set(pieces, target)
     make_pairs(small, target)
     if target == here:

@@ -11,9 +11,6 @@ FILLETS_AUTHOR = (
     "Fish Fillets - Next Generation: Ivo Danihelka, Pavel Danihelka, ALTAR interactive, "
     "Frederic Panico, Ronny Standtke, Simone Cociancich, Przemek Bojczuk"
 )
-STAMPS_PACKAGE = "tuxpaint-stamps-default"
-STAMPS = "usr/share/tuxpaint/stamps"
-STAMPS_AUTHOR = "the recorders of Tux Paint's stamps"
 LINCITY_AUTHOR = "LinCity-NG, sound: Paulo Augusto, Robert van Herk, Pronobozo"
 # Tones, screaming monkeys, and fish that imitate an engine (zvuky: Czech for sounds).
 NOT_SPEECH = re.compile(
@@ -32,8 +29,11 @@ class Voice:
     folder: str
     author: str
     licence: str
-    pattern: str  # of the file names below the folder
     mark: str = ""  # the letter that tells the two fish apart in a file name
+
+    @property
+    def pattern(self) -> str:
+        return f"{self.language}/*.ogg" if self.mark else "*.g722"
 
     def matches(self, name: str) -> bool:
         marked = not self.mark or re.search(rf"(^|[/-]){self.mark}-", name)
@@ -49,8 +49,6 @@ class Voice:
         family. Asterisk repeats sentences under other prefixes and numbers: conf-muted and
         confbridge-muted, vm-tempgreeting and vm-tempgreeting2.
         """
-        if self.package == STAMPS_PACKAGE:
-            return "stamps/" + name.removesuffix(f"_desc_{self.language}")
         if self.mark:
             return "fillets/" + self.short(name)
         if "/" not in name:
@@ -62,20 +60,12 @@ class Voice:
 
 def _asterisk(name: str, language: str, folder: str, author: str, licence: str) -> Voice:
     package = f"asterisk-core-sounds-{language}-g722"
-    return Voice(name, language, package, f"{ASTERISK}/{folder}", author, licence, "*.g722")
+    return Voice(name, language, package, f"{ASTERISK}/{folder}", author, licence)
 
 
 def _fish(name: str, language: str, mark: str) -> Voice:
     package = f"fillets-ng-data-{language}"
-    pattern = f"{language}/*.ogg"
-    return Voice(name, language, package, FILLETS, FILLETS_AUTHOR, "GPL-2.0", pattern, mark)
-
-
-def _stamps(language: str) -> Voice:
-    pattern = f"*_desc_{language}.ogg"
-    return Voice(
-        f"stamps_{language}", language, STAMPS_PACKAGE, STAMPS, STAMPS_AUTHOR, "GPL-2.0", pattern
-    )
+    return Voice(name, language, package, FILLETS, FILLETS_AUTHOR, "GPL-2.0", mark)
 
 
 VOICES = [
@@ -101,23 +91,6 @@ PACKAGES = sorted({voice.package for voice in VOICES}) + [
     "lincity-ng-data",
     "openttd-opensfx",
 ]
-
-# The full set alone has more, all of it for training. Voices at home, in good rooms and bad, that
-# no codec has touched: no Russian and no Dutch, which stay unheard until the test.
-FULL_VOICES = [_stamps(language) for language in ("be", "bg", "ca", "da", "el", "es", "fr", "ro")]
-# Package -> folder of its sounds, and a word for who made them.
-FULL_NOISE = {
-    "minetest-data": ("usr/share/games/minetest/games/minetest_game/mods", "Minetest"),
-    "simutrans-pak64": ("usr/share/games/simutrans/pak/sound", "Simutrans"),
-    STAMPS_PACKAGE: (STAMPS, "Tux Paint"),
-    "unknown-horizons": (
-        "usr/share/unknown-horizons/content/audio/sounds",
-        "Unknown Horizons",
-    ),
-    "wesnoth-1.16-data": ("usr/share/games/wesnoth/1.16/data/core/sounds", "Battle for Wesnoth"),
-    "widelands-data": ("usr/share/games/widelands/data/sound", "Widelands"),
-}
-FULL_PACKAGES = sorted(FULL_NOISE)
 
 MUSIC = {
     "macroform-cold_day": "Paul Shuler (Macroform)",

@@ -13,8 +13,6 @@ from course_utils.datasets import (
     Augmentation,
     MixtureDataset,
     NoisyCleanDataset,
-    Remixed,
-    remix,
 )
 
 
@@ -179,36 +177,3 @@ def test_no_speech_and_no_noise_are_refused():
         MixtureDataset([[_noise(10)]], [], segment_length=8, size=1)
     with pytest.raises(IndexError, match="between 0 and 23"):
         _mixtures()[24]
-
-
-def test_remixing_keeps_the_voices_and_exchanges_the_noises():
-    noisy, clean = next(iter(DataLoader(_mixtures(), batch_size=4)))
-    before = noisy.clone(), clean.clone()
-    mixed, target = remix(noisy, clean)
-    assert torch.equal(noisy, before[0]) and torch.equal(clean, before[1])
-    torch.testing.assert_close(mixed.square().mean(-1).sqrt(), torch.full((4, 1), 0.1))
-    for k in range(4):
-        voice = torch.nn.functional.cosine_similarity(target[k, 0], clean[k, 0], dim=0)
-        left, neighbour = (mixed - target)[k, 0], (noisy - clean)[k - 1, 0]
-        noise = torch.nn.functional.cosine_similarity(left, neighbour, dim=0)
-        assert voice > 0.9999 and noise > 0.9999
-
-
-def test_remixing_makes_no_sound_out_of_silence():
-    silence = torch.zeros(2, 1, 100)
-    assert all(torch.equal(side, silence) for side in remix(silence, silence))
-
-
-def test_remixing_refuses_sides_of_other_shapes():
-    with pytest.raises(ValueError, match="take both from one batch"):
-        remix(torch.zeros(2, 1, 100), torch.zeros(2, 100))
-
-
-def test_a_remixed_loader_gives_every_batch_and_its_remix():
-    plain = DataLoader(_mixtures(), batch_size=8)
-    batches = list(Remixed(plain))
-    assert len(batches) == len(Remixed(plain)) == 2 * len(plain) == 6
-    for k, (noisy, clean) in enumerate(plain):
-        torch.testing.assert_close(batches[2 * k], [noisy, clean])
-        torch.testing.assert_close(batches[2 * k + 1], remix(noisy, clean))
-    assert Remixed(plain).dataset is plain.dataset  # so that `fit` can set the epoch

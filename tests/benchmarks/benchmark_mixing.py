@@ -1,8 +1,7 @@
 """Print what mixing costs beside a training step: python tests/benchmarks/benchmark_mixing.py.
 
 The aim is a tenth of a step, so that a core that mixes for another one is idle most of the time.
-A mixed batch serves two steps, the second one after `remix`; what that costs is counted. Each
-augmentation is also left out alone, to show its price.
+Each augmentation is also left out alone, to show its price.
 """
 
 import statistics
@@ -12,7 +11,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from course_utils.datasets import NO_AUGMENTATION, Augmentation, remix
+from course_utils.datasets import NO_AUGMENTATION, Augmentation
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
 from course_utils.train import BATCH_SIZE, SEGMENT_LENGTH, make_datasets
@@ -25,8 +24,6 @@ def main() -> None:
     torch.set_num_threads(1)
     step_ms = measure_step()
     print(f"one training step of {BATCH_SIZE} items: {step_ms:.0f} ms on one core (median)")
-    remix_ms = measure_remixing()
-    print(f"exchanging the noises of a batch: {remix_ms:.1f} ms (median)")
     full_ms = measure_mixing(Augmentation())
     print(f"{'augmentation':<24}{'ms an item':>11}{'of a step':>11}{'cost, ms':>10}")
     rows = {"all": Augmentation(), "none": NO_AUGMENTATION}
@@ -35,7 +32,7 @@ def main() -> None:
     }
     for name, augmentation in rows.items():
         item_ms = full_ms if name == "all" else measure_mixing(augmentation)
-        share = (BATCH_SIZE * item_ms + remix_ms) / (2 * step_ms)  # one batch, two steps
+        share = BATCH_SIZE * item_ms / step_ms
         print(f"{name:<24}{item_ms:>11.2f}{share:>11.1%}{full_ms - item_ms:>10.2f}")
 
 
@@ -52,12 +49,6 @@ def measure_step() -> float:
         optimizer.step()
 
     return statistics.median(_milliseconds(step) for _ in range(20))
-
-
-def measure_remixing() -> float:
-    """Milliseconds of giving every voice of a batch another noise."""
-    noisy, clean = 0.1 * torch.randn(2, BATCH_SIZE, 1, SEGMENT_LENGTH)
-    return statistics.median(_milliseconds(lambda: remix(noisy, clean)) for _ in range(50))
 
 
 def measure_mixing(augmentation: Augmentation) -> float:

@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from course_utils.audio import SAMPLE_RATE, save_audio
-from course_utils.datasets import Augmentation, MixtureDataset, Remixed
+from course_utils.datasets import Augmentation, MixtureDataset
 from course_utils.distributed import joined, num_processes, rank, share_model, share_of
 from course_utils.folders import all_files, list_audio
 from course_utils.losses import denoising_loss
@@ -74,10 +74,8 @@ def measure_training(batches: str, most_threads: str, workers: str, bits: str) -
         threads = min(share_cores(int(workers), processes=n), int(most_threads))
         torch.set_num_threads(threads)
         dataset, _ = make_datasets(size=n_pairs, augmentation=Augmentation())
-        loader = Remixed(
-            DataLoader(
-                dataset, BATCH_SIZE // n, sampler=share_of(dataset), num_workers=int(workers)
-            )
+        loader = DataLoader(
+            dataset, BATCH_SIZE // n, sampler=share_of(dataset), num_workers=int(workers)
         )
         model = share_model(Denoiser(MaskNet()).to(memory_format=torch.channels_last))
         optimizer = torch.optim.AdamW(model.parameters())
@@ -92,7 +90,7 @@ def measure_training(batches: str, most_threads: str, workers: str, bits: str) -
         start = time.perf_counter()
         for index in range(24):
             dataset[index]
-        mixing = (time.perf_counter() - start) / 24 * BATCH_SIZE / n / 2  # a batch serves two steps
+        mixing = (time.perf_counter() - start) / 24 * BATCH_SIZE / n
         share = mixing / (seconds / (len(steps) - skipped))
         if rank() == 0:
             print(f"{n:>9}{threads:>9}{workers:>9}{bits + ' bits':>11}", end="")
