@@ -136,6 +136,11 @@ def menu(page: Page, name: str, entry: str) -> None:
 def run_all(page: Page, *, seconds: float = 600) -> None:
     """Click Run > Run All Cells, as a learner does, and wait for the last cell."""
     menu(page, "Run", "Run All Cells")
+    finish(page, seconds=seconds)
+
+
+def finish(page: Page, *, seconds: float = 600) -> None:
+    """Wait until every cell has run; nothing may be red."""
     page.wait_for_function(
         """() => {
             const prompts = [...document.querySelectorAll(

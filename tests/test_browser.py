@@ -14,6 +14,7 @@ from lab import (
     chromium,
     errors,
     find_chromium,
+    finish,
     jupyterlab,
     menu,
     open_notebook,
@@ -23,8 +24,8 @@ from lab import (
 from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = ROOT / "notebooks"
-# Lesson: how many sliders its explorers have. Lesson 5, whose training takes minutes, has none:
-# nbval runs it.
+# Lesson: how many sliders its explorers have. Lesson 5 has none; nbval runs it to the end, and
+# here its training is stopped.
 SLIDERS = {
     "01_create_paired_audio_data.ipynb": 2,
     "02_preprocess_waveform_samples.ipynb": 1,
@@ -314,3 +315,18 @@ def test_a_wrong_combination_shows_a_sentence(lesson):
 def test_a_wrong_answer_is_wrong():
     assert wrong("def f(x):\n    return x + 1") == "def f(x):\n    return None"
     assert wrong("import math\nanswer = math.pi") == "import math\nanswer = None"
+
+
+def test_the_stop_button_ends_the_training_and_the_lesson_goes_on(browser, lab):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    open_notebook(page, lab, "05_train_on_noisy_inputs.ipynb")
+    menu(page, "Run", "Run All Cells")
+    progress = page.locator(".widget-html-content", has_text="step")
+    expect(progress).to_contain_text(re.compile(r"epoch [2-9], .* left"), timeout=300_000)
+    menu(page, "Kernel", "Interrupt Kernel")
+    cell = page.locator(".jp-CodeCell", has=page.locator(".widget-hprogress"))
+    expect(cell).to_contain_text("The model has its best weights so far", timeout=60_000)
+    finish(page)
+    assert errors(page) == []
+    assert all(ready >= 2 for ready, _ in players(page))
+    page.close()

@@ -151,6 +151,8 @@ def test_every_picture_and_player_says_what_it_is(lesson):
     for output in outputs(lesson):
         # A figure that ends a cell would otherwise print its address beside the picture.
         assert "<Axes" not in str(output.get("data", {}).get("text/html", ""))
+        if "image/png" in output.get("data", {}):
+            assert output.metadata["image/png"]["alt"]
 
 
 @every_lesson
