@@ -251,8 +251,7 @@ def test_describe_tells_every_panel_its_axes_and_its_curves(own_style):
     right.set(xlabel="Level")
     figure.colorbar(plt.cm.ScalarMappable(), ax=right)
     assert describe(figure) == (
-        "Figure. one moment: Amplitude over Time (ms); curves: noisy. "
-        "the same over Level."
+        "Figure. one moment: Amplitude over Time (ms); curves: noisy. the same over Level."
     )
 
 
