@@ -120,10 +120,11 @@ def moved(page: Page, explorer: Locator, start: tuple[str, str]) -> bool:
 
 def put_back(page: Page, explorer: Locator, slider: Locator, value: float, start) -> None:
     """Step by step to where it began; there everything must look as it did."""
-    for _ in range(40):
+    for _ in range(250):
         here = float(slider.get_attribute("aria-valuenow"))
-        if here != value:
-            slider.press("ArrowLeft" if here > value else "ArrowRight")
+        if here == value:
+            break
+        slider.press("ArrowLeft" if here > value else "ArrowRight")
     back = becomes(page, lambda: shown(explorer) == start, seconds=30)
     assert back, f"{explorer.inner_text()[:40]!r}: a slider does not come back"
 
@@ -148,8 +149,9 @@ def test_every_slider_follows_the_mouse_and_only_its_last_place_counts(lesson):
     for explorer, slider in handles(lesson):
         slider.scroll_into_view_if_needed()
         start, value = shown(explorer), float(slider.get_attribute("aria-valuenow"))
-        for side in (-1, 1):  # one way may be the end, or lead to what cannot be combined
-            drag(lesson, explorer, slider, side)
+        # One way may be the end or lead to what cannot be combined, and a little may be too little.
+        for pixels in (-25, 25, -80, 80):
+            drag(lesson, explorer, slider, pixels)
             if moved(lesson, explorer, start):
                 break
             put_back(lesson, explorer, slider, value, start)
@@ -159,14 +161,14 @@ def test_every_slider_follows_the_mouse_and_only_its_last_place_counts(lesson):
     assert errors(lesson) == []
 
 
-def drag(page: Page, explorer: Locator, slider: Locator, side: int) -> None:
-    """Drag a slider to the left (-1) or right (1); nothing may be computed on the way."""
+def drag(page: Page, explorer: Locator, slider: Locator, pixels: int) -> None:
+    """Drag a slider so many pixels to the right; nothing may be computed on the way."""
     box, start = slider.bounding_box(), shown(explorer)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    for shift in (10, 20, 30, 40):
-        page.mouse.move(x + side * shift, y)
+    for part in (0.25, 0.5, 0.75, 1.0):
+        page.mouse.move(x + part * pixels, y)
     assert shown(explorer) == start
     page.mouse.up()
 
