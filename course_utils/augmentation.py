@@ -11,14 +11,17 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy import fft
 from torch import Tensor
 from torchaudio.transforms import Resample
 
 from course_utils.audio import SAMPLE_RATE, validate_waveform
-from course_utils.mixing import fast_length
 
-# In hundredths, of small whole numbers where it can be, so that resampling needs few filter taps.
-_SPEEDS = (50, 60, 75, 80, 85, 90, 95, 100, 105, 110, 115, 120, 130, 150, 175, 200)
+# Ratios of small whole numbers where it can be, so that resampling needs few filter taps.
+_SPEEDS = (
+    *(0.5, 0.6, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
+    *(1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75, 2.0),
+)  # fmt: skip
 
 
 def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:
@@ -37,41 +40,55 @@ def uniform(low: float, high: float, generator: torch.Generator | None = None) -
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
-def change_speed(
-    waveform: Tensor,
-    *,
-    slowest: float = 0.75,
-    fastest: float = 1.3,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Play a clip faster or slower, pitch and all: a smaller or larger speaker.
+def draw_speed(
+    *, slowest: float = 0.75, fastest: float = 1.3, generator: torch.Generator | None = None
+) -> float:
+    """Draw how much faster to play a clip, for `change_speed`.
 
     Args:
-        waveform: Shape ``(channel, time)``.
         slowest: Lowest speed, 0.5 to 1; below 0.75 voices stop being voices.
         fastest: Highest speed, 1 to 2.
         generator: Source of randomness.
 
     Returns:
-        The same sound at ``slowest`` to ``fastest`` times its speed, shape
-        ``(channel, time / speed)``.
+        One of a few speeds from ``slowest`` to ``fastest``.
+
+    Raises:
+        ValueError: If a bound is out of range.
+
+    Notebook: 05
+    """
+    if not 0.5 <= slowest <= 1 <= fastest <= 2:
+        raise ValueError(
+            f"slowest must lie between 0.5 and 1 and fastest between 1 and 2, got {slowest} and "
+            f"{fastest}; 0.75 and 1.3 suit voices."
+        )
+    speeds = [speed for speed in _SPEEDS if slowest <= speed <= fastest]
+    return speeds[torch.randint(len(speeds), (), generator=generator)]
+
+
+def change_speed(waveform: Tensor, speed: float) -> Tensor:
+    """Play a clip faster or slower, pitch and all: a smaller or larger speaker.
+
+    Args:
+        waveform: Shape ``(channel, time)``.
+        speed: 0.5 to 2, in whole hundredths; above 1 is faster and higher.
+
+    Returns:
+        The same sound, shape ``(channel, time / speed)``; its length is rounded up.
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite, or a speed is out of range.
+        ValueError: If ``waveform`` is empty or not finite, or ``speed`` is out of range.
 
     Source: Ko et al., "Audio augmentation for speech recognition", Interspeech 2015.
 
     Notebook: 05
     """
     validate_waveform(waveform)
-    if not 0.5 <= slowest <= 1 <= fastest <= 2:
-        raise ValueError(
-            f"slowest must lie between 0.5 and 1 and fastest between 1 and 2, got {slowest} and "
-            f"{fastest}; 0.75 and 1.3 suit voices."
-        )
-    speeds = [speed for speed in _SPEEDS if 100 * slowest <= speed <= 100 * fastest]
-    return _resampler(speeds[torch.randint(len(speeds), (), generator=generator)])(waveform)
+    if not 0.5 <= speed <= 2:
+        raise ValueError(f"speed must lie between 0.5 and 2, got {speed}; 1 changes nothing.")
+    return _resampler(round(100 * speed))(waveform)
 
 
 def equalize(
@@ -102,7 +119,7 @@ def equalize(
     Notebook: 05
     """
     validate_waveform(waveform)
-    n_fft = fast_length(waveform.shape[-1])
+    n_fft = fft.next_fast_len(waveform.shape[-1], real=True)
     hz, octaves = _frequencies(n_fft)
     knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
     gain_db = np.interp(octaves, np.arange(9), knots).astype(np.float32)  # (freq,)
@@ -133,7 +150,7 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
     Notebook: 05
     """
     validate_waveform(waveform)
-    n_fft = fast_length(waveform.shape[-1])
+    n_fft = fft.next_fast_len(waveform.shape[-1], real=True)
     highs = _filter(waveform, _frequencies(n_fft)[0] >= 4000, n_fft)
     depth = 10 ** (uniform(-30, -15, generator) / 20)
     rough = torch.randn(waveform.shape, generator=generator).to(waveform)
@@ -177,10 +194,10 @@ def _resampler(percent: int) -> Resample:
 
 
 def _filter(waveform: Tensor, gain: np.ndarray, n_fft: int) -> Tensor:
-    """Multiply the spectrum of a whole clip; NumPy's transform is quicker here than PyTorch's."""
+    """Multiply the spectrum of a whole clip; SciPy's transform is quicker here than PyTorch's."""
     samples = waveform.detach().cpu().float().numpy()
-    spectrum = np.fft.rfft(samples, n_fft) * gain.astype(np.float32)
-    filtered = np.fft.irfft(spectrum, n_fft)[..., : samples.shape[-1]]
+    spectrum = fft.rfft(samples, n_fft) * gain.astype(np.float32)
+    filtered = fft.irfft(spectrum, n_fft)[..., : samples.shape[-1]]
     return torch.from_numpy(filtered).to(waveform)
 
 

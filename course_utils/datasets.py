@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, audio_info, load_audio, validate_waveform
-from course_utils.augmentation import change_speed, codec_noise, equalize, swell, uniform
+from course_utils.augmentation import (
+    change_speed,
+    codec_noise,
+    draw_speed,
+    equalize,
+    swell,
+    uniform,
+)
 from course_utils.folders import AUDIO_SUFFIXES, AudioFile
 from course_utils.mixing import SILENCE_RMS, add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import (
@@ -32,7 +39,6 @@ _FORMULAS = (
     *(colored_noise, colored_noise, tones, tones, knocks, knocks),
     *(mains_hum, fan_noise, keyboard_clicks),
 )  # fmt: skip
-_FASTEST_VOICE = 1.3
 # RMS of every noisy training clip; the Denoiser brings its input to the same level.
 _LEVEL = 0.1
 _SILENT = 1e-4
@@ -336,29 +342,23 @@ class MixtureDataset(Dataset):
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, changed as the odds say."""
-        odds = self._augmentation
-        voice = _choose(self._speech, generator)
-        changed = uniform(0, 1, generator) < odds.speed
-        speed_seed = int(torch.randint(2**31, (), generator=generator))
-        longest = math.ceil(self._segment_length * _FASTEST_VOICE)
-        parts, length = [], -int(uniform(0, 0.5, generator) * self._segment_length)
-        while length < self._segment_length:
-            clip = _piece(_choose(voice, generator), longest, generator)
-            clip = clip / clip.square().mean().sqrt().clamp(min=_SILENT) * _LEVEL
-            if clip.shape[-1] > longest:  # changing the speed of what is cut off would be wasted
-                clip = fit_noise(clip, longest, generator=generator)
-            if changed:  # the same speed for every sentence of the segment: one speaker
-                clip = change_speed(
-                    clip, fastest=_FASTEST_VOICE,
-                    generator=torch.Generator().manual_seed(speed_seed),
-                )  # fmt: skip
-            parts.append(clip)
-            length += clip.shape[-1]
-        joined = torch.cat(parts, dim=-1)
-        start = int(uniform(0, joined.shape[-1] - self._segment_length + 1, generator))
-        clip = joined[..., start : start + self._segment_length]
-        if clip.square().mean().sqrt() < _SILENT:  # a long pause: take the sentence's beginning
-            clip = joined[..., : self._segment_length]
+        length, voice = self._segment_length, _choose(self._speech, generator)
+        changed = uniform(0, 1, generator) < self._augmentation.speed
+        speed = draw_speed(generator=generator) if changed else 1.0
+        needed = math.ceil(1.5 * length * speed)  # more, so that it begins anywhere in a sentence
+        parts, n_joined = [], 0
+        while n_joined < needed:
+            clip = _piece(_choose(voice, generator), needed, generator)
+            gain = _LEVEL / _rms(clip).clamp(min=_SILENT)
+            if clip.shape[-1] > needed:
+                clip = fit_noise(clip, needed, generator=generator)
+            parts.append(gain * clip)
+            n_joined += clip.shape[-1]
+        joined = change_speed(torch.cat(parts, dim=-1)[..., :needed], speed)
+        start = int(uniform(0, joined.shape[-1] - length + 1, generator))
+        clip = joined[..., start : start + length]
+        if _rms(clip) < _SILENT:  # a long pause: take the sentence's beginning
+            clip = joined[..., :length]
         return self._place(self._colour(clip, generator), generator)
 
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
@@ -384,11 +384,12 @@ class MixtureDataset(Dataset):
             if voices:
                 clip = self._place(babble(voices, length, generator=generator), generator)
                 return self._colour(clip, generator)
-        clip = _piece(_choose(self._noise, generator), 2 * length, generator)
-        clip = fit_noise(clip, 2 * length, generator=generator)
-        if uniform(0, 1, generator) < odds.speed:
-            clip = change_speed(clip, slowest=0.5, fastest=2.0, generator=generator)
-        clip = clip[..., :length]
+        changed = uniform(0, 1, generator) < odds.speed
+        speed = draw_speed(slowest=0.5, fastest=2.0, generator=generator) if changed else 1.0
+        needed = math.ceil(length * speed)
+        clip = _piece(_choose(self._noise, generator), needed, generator)
+        clip = fit_noise(clip, needed, generator=generator)
+        clip = change_speed(clip, speed)[..., :length]
         if uniform(0, 1, generator) < odds.reverse:
             clip = clip.flip(-1)
         if clip.square().mean().sqrt() < _SILENT:  # a gap in the recording

@@ -124,17 +124,21 @@ def denoising_loss(
     Notebook: 05
     """
     _check_pair(estimate, reference)
-    e, r = stft(estimate, config), stft(reference, config)
-    e_size, r_size = compress(magnitude(e)), compress(magnitude(r))
+    e_size, e_compressed = _compress_both(estimate, config)
+    r_size, r_compressed = _compress_both(reference, config)
     loss = (1 - complex_weight) * functional.mse_loss(e_size, r_size)
-    difference = torch.view_as_real(_with_phase(e_size, e) - _with_phase(r_size, r))
+    difference = e_compressed - r_compressed  # (..., freq, frame, 2)
     loss = loss + complex_weight * difference.square().sum(dim=-1).mean()
     return loss - si_sdr_weight * _mean_si_sdr(estimate, reference)
 
 
-def _with_phase(size: Tensor, spectrogram: Tensor) -> Tensor:
-    """Give magnitudes the phase of a spectrogram; silence stays silence, its gradient finite."""
-    return size * spectrogram / (spectrogram.abs() + _EPS)
+def _compress_both(waveform: Tensor, config: STFTConfig) -> tuple[Tensor, Tensor]:
+    """Compressed magnitudes without and with their phase; silence has a finite gradient."""
+    spectrogram = stft(waveform, config)
+    loudness = magnitude(spectrogram)
+    size = compress(loudness)
+    # Real and imaginary part scaled by one real number: half the price of complex arithmetic.
+    return size, (size / (loudness + _EPS))[..., None] * torch.view_as_real(spectrogram)
 
 
 def _mean_si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 import math
 
-import numpy as np
 import torch
 import torchaudio.functional as AF
+from scipy.signal import fftconvolve
 from torch import Tensor
 
 from course_utils.audio import validate_waveform
@@ -140,25 +140,8 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
     dry = waveform.detach().cpu()
     dry = (dry if dry.dtype == torch.float64 else dry.float()).numpy()
     room = (room / room[direct]).numpy().astype(dry.dtype)
-    # Multiplied spectra are a convolution; NumPy's transform is quicker here than PyTorch's.
-    n_fft = fast_length(dry.shape[-1] + room.size - 1)
-    wet = np.fft.irfft(np.fft.rfft(dry, n_fft) * np.fft.rfft(room, n_fft), n_fft)
+    wet = fftconvolve(dry, room.reshape((1,) * (dry.ndim - 1) + (-1,)), axes=-1)
     return torch.from_numpy(wet[..., direct : direct + dry.shape[-1]].copy()).to(waveform)
-
-
-def fast_length(n_samples: int) -> int:
-    """Round a length up to one whose Fourier transform is quick: 2**k or 3 * 2**k.
-
-    Args:
-        n_samples: At least 1.
-
-    Returns:
-        The next such length.
-
-    Notebook: 01
-    """
-    power = 2 ** math.ceil(math.log2(n_samples))
-    return max(2, power * 3 // 4 if power * 3 // 4 >= n_samples and power >= 4 else power)
 
 
 def _random_below(limit: int, generator: torch.Generator | None) -> int:

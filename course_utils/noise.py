@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy import fft
+from scipy.signal import fftconvolve
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE, validate_waveform
@@ -45,12 +47,12 @@ def colored_noise(
     white = _normal(num_samples, generator)  # (time,)
     if num_samples == 1:
         return _at_level(white)
-    spectrum = np.fft.rfft(white.cpu().numpy())  # (freq,)
-    frequency = np.fft.rfftfreq(num_samples)
+    spectrum = fft.rfft(white.cpu().numpy())  # (freq,)
+    frequency = fft.rfftfreq(num_samples).astype(np.float32)
     audible = frequency >= LOWEST_CYCLES_PER_SAMPLE  # so no constant offset either
     spectrum[~audible] = 0
     spectrum[audible] *= frequency[audible] ** (-exponent / 2)  # amplitude = sqrt(power)
-    return _at_level(torch.from_numpy(np.fft.irfft(spectrum, num_samples)).to(white.device))
+    return _at_level(torch.from_numpy(fft.irfft(spectrum, num_samples)).to(white.device))
 
 
 def mains_hum(
@@ -95,7 +97,9 @@ def mains_hum(
     time = torch.arange(num_samples, dtype=torch.float64, device=order.device) / sample_rate
     # The k-th tone is the k-th power of the first one, so the sum is a polynomial in it: Horner's
     # rule needs one product a tone, and a product is quicker than a cosine.
-    first = torch.polar(torch.ones_like(time), 2 * math.pi * frequency * time)  # (time,)
+    turns = frequency * time
+    angle = (2 * math.pi * (turns - turns.floor())).float()  # 64 bits until here keep the pitch
+    first = torch.polar(torch.ones_like(angle), angle)  # (time,)
     total = torch.zeros_like(first)
     for weight in torch.polar(amplitude, phase).flip(0).tolist():
         total.add_(weight).mul_(first)
@@ -196,7 +200,7 @@ def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tens
     check_num_samples(num_samples)
     harmonics, fade, glide, gap, hold = _uniform(5, generator).tolist()
     orders = torch.arange(1, 2 + int(6 * harmonics), device=_device(generator))[:, None]
-    amplitudes = (0.2 + _uniform(len(orders), generator)[:, None]) / orders
+    amplitudes = ((0.2 + _uniform(len(orders), generator)[:, None]) / orders).float()
     sound = torch.zeros(num_samples, dtype=torch.float64, device=_device(generator))
     start = 0
     while start < num_samples:
@@ -205,8 +209,9 @@ def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tens
         path = torch.linspace(0, 1, n_note, dtype=torch.float64, device=sound.device)
         hz = 100 * 50 ** (pitch + glide * (target - pitch) * path)  # (time,)
         turns = torch.cumsum(hz, dim=0) / SAMPLE_RATE
+        angle = (2 * math.pi * (turns - turns.floor())).float()  # 64 bits until here
         audible = orders * hz < SAMPLE_RATE / 2
-        waves = amplitudes * audible * torch.sin(2 * math.pi * orders * turns)
+        waves = amplitudes * audible * torch.sin(orders * angle)  # (harmonic, time)
         soft = torch.minimum(path, 1 - path).mul(20).clamp(max=1.0)  # no click at either end
         sound[start : start + n_note] = waves.sum(dim=0) * soft * torch.exp(-6 * fade * path)
         start += n_note + int(SAMPLE_RATE * 0.5 * gap * float(_uniform(1, generator)))
@@ -236,11 +241,11 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
     low, width, decay, rate, jitter = _uniform(5, generator).tolist()
     n_knock = SAMPLE_RATE // 2
     low_hz = 100 * 40**low
-    spectrum = np.fft.rfft(_normal(n_knock, generator).cpu().numpy())
+    spectrum = fft.rfft(_normal(n_knock, generator).cpu().numpy())
     hz = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
     spectrum[(hz < low_hz) | (hz > low_hz * 2 ** (0.3 + 2.7 * width))] = 0
     seconds = np.arange(n_knock) / SAMPLE_RATE
-    knock = np.fft.irfft(spectrum, n_knock) * np.exp(-seconds / (0.005 * 40**decay))
+    knock = fft.irfft(spectrum, n_knock) * np.exp(-seconds / (0.005 * 40**decay))
     period = SAMPLE_RATE / 200**rate
     n_hits = max(1, int(num_samples / period))
     beat = (np.arange(n_hits) + 0.1) * period
@@ -248,8 +253,7 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
     when = beat + jitter * num_samples * (places - 0.5) * 0.5
     hits = np.zeros(num_samples)
     np.add.at(hits, when.astype(int) % num_samples, 0.1 + levels)
-    n_fft = num_samples + n_knock
-    sound = np.fft.irfft(np.fft.rfft(hits, n_fft) * np.fft.rfft(knock, n_fft), n_fft)[:num_samples]
+    sound = fftconvolve(hits, knock)[:num_samples]
     # The tiny constant keeps a piece too short for a whole knock from being silent.
     return _at_level(torch.from_numpy(sound + 1e-9).to(_device(generator)))
 
@@ -280,7 +284,6 @@ def babble(
     check_num_samples(num_samples)
     if len(voices) == 0:
         raise ValueError("voices is empty; give at least one waveform, better four or more.")
-    steps = torch.arange(num_samples)
     crowd = torch.zeros(num_samples, dtype=torch.float64)
     for number, voice in enumerate(voices):
         name = f"voices[{number}]"
@@ -289,12 +292,13 @@ def babble(
             raise ValueError(
                 f"{name} has shape {tuple(voice.shape)}; give one channel, such as voice[:1]."
             )
-        mono = voice.detach().reshape(-1).to("cpu", torch.float64)
-        rms = float(mono.square().mean().sqrt())
+        mono = voice.detach().reshape(-1).cpu()
+        rms = float(torch.linalg.vector_norm(mono, dtype=torch.float64)) / math.sqrt(mono.numel())
         if rms < 1e-8:
             raise ValueError(f"{name} is silent (RMS {rms:.1g}); leave it out.")
         start = int(float(_uniform(1, generator)) * mono.numel())
-        crowd += mono[(start + steps) % mono.numel()] / rms
+        loops = math.ceil(num_samples / mono.numel())
+        crowd += mono.roll(-start).repeat(loops)[:num_samples] / rms
     return _at_level(crowd)
 
 
@@ -330,9 +334,7 @@ def _device(generator: torch.Generator | None) -> torch.device:
 
 
 def _normal(num_samples: int, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(
-        num_samples, generator=generator, dtype=torch.float64, device=_device(generator)
-    )
+    return torch.randn(num_samples, generator=generator, device=_device(generator))
 
 
 def _uniform(size: int, generator: torch.Generator | None) -> Tensor:
