@@ -50,6 +50,16 @@ def chromium(*options: str) -> Iterator[Browser]:
 
 
 @contextmanager
+def new_page(browser: Browser) -> Iterator[Page]:
+    """An empty page; its `faults` are the errors of the page's own scripts."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    yield page
+    page.close()
+
+
+@contextmanager
 def jupyterlab(folder: Path, *, source: Path = ROOT / "notebooks") -> Iterator[str]:
     """JupyterLab on copies of the notebooks, apart from the learner's own settings.
 

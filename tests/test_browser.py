@@ -1,26 +1,14 @@
 """The lessons as a learner meets them: JupyterLab, a slider, a player, an exercise.
 
-Needs Chromium. Without one these tests are skipped, unless COURSE_REQUIRE_BROWSER is set.
+Needs Chromium. Without one these tests are skipped: conftest.py says how.
 """
 
 import ast
-import os
 import re
 
 import nbformat
 import pytest
-from lab import (
-    ROOT,
-    chromium,
-    errors,
-    find_chromium,
-    finish,
-    jupyterlab,
-    menu,
-    open_notebook,
-    run_all,
-    wait_until_idle,
-)
+from lab import ROOT, errors, finish, menu, new_page, open_notebook, run_all, wait_until_idle
 from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -34,39 +22,17 @@ SLIDERS = {
     "06_test_model_performance.ipynb": 3,
 }
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not os.environ.get("COURSE_REQUIRE_BROWSER") and find_chromium() is None,
-        reason="no Chromium here: install Debian's chromium, or run `playwright install chromium`",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert find_chromium(), "COURSE_REQUIRE_BROWSER is set, and there is no Chromium"
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    with jupyterlab(tmp_path_factory.mktemp("lab")) as url:
-        yield url
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module", params=SLIDERS)
 def lesson(request, browser, lab):
     """A lesson, run from top to bottom in the browser; the tests below share the page."""
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    open_notebook(page, lab, request.param)
-    run_all(page)
-    page.lesson = request.param
-    yield page
-    page.close()
+    with new_page(browser) as page:
+        page.lesson = request.param
+        open_notebook(page, lab, page.lesson)
+        run_all(page)
+        yield page
 
 
 def picture(explorer: Locator) -> str:
@@ -217,14 +183,12 @@ def test_every_player_plays(lesson):
 
 
 @pytest.mark.parametrize("file", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda file: file.stem)
-def test_the_page_plays_before_anything_was_run(file, browser, lab):
+def test_the_page_plays_before_anything_was_run(file, fresh_page, lab):
     stored = file.read_text().count("<audio ")
-    page = browser.new_page()
-    open_notebook(page, lab, file.name, folder="as_committed")
-    assert len(players(page)) == stored >= 1
-    assert all(ready >= 2 and duration > 0.2 for ready, duration in players(page))
-    assert errors(page) == []
-    page.close()
+    open_notebook(fresh_page, lab, file.name, folder="as_committed")
+    assert len(players(fresh_page)) == stored >= 1
+    assert all(ready >= 2 and duration > 0.2 for ready, duration in players(fresh_page))
+    assert errors(fresh_page) == []
 
 
 class WithoutAnswer(ast.NodeTransformer):
@@ -319,16 +283,14 @@ def test_a_wrong_answer_is_wrong():
     assert wrong("import math\nanswer = math.pi") == "import math\nanswer = None"
 
 
-def test_the_stop_button_ends_the_training_and_the_lesson_goes_on(browser, lab):
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    open_notebook(page, lab, "05_train_on_noisy_inputs.ipynb")
-    menu(page, "Run", "Run All Cells")
-    progress = page.locator(".widget-html-content", has_text="step")
+def test_the_stop_button_ends_the_training_and_the_lesson_goes_on(fresh_page, lab):
+    open_notebook(fresh_page, lab, "05_train_on_noisy_inputs.ipynb")
+    menu(fresh_page, "Run", "Run All Cells")
+    progress = fresh_page.locator(".widget-html-content", has_text="step")
     expect(progress).to_contain_text(re.compile(r"epoch [2-9], .* left"), timeout=300_000)
-    menu(page, "Kernel", "Interrupt Kernel")
-    cell = page.locator(".jp-CodeCell", has=page.locator(".widget-hprogress"))
+    menu(fresh_page, "Kernel", "Interrupt Kernel")
+    cell = fresh_page.locator(".jp-CodeCell", has=fresh_page.locator(".widget-hprogress"))
     expect(cell).to_contain_text("The model has its best weights so far", timeout=60_000)
-    finish(page)
-    assert errors(page) == []
-    assert all(ready >= 2 for ready, _ in players(page))
-    page.close()
+    finish(fresh_page)
+    assert errors(fresh_page) == []
+    assert all(ready >= 2 for ready, _ in players(fresh_page))

@@ -3,7 +3,6 @@
 Chromium plays a file into its microphone. Needs Chromium, as `test_browser.py` does.
 """
 
-import os
 import re
 from pathlib import Path
 from urllib.parse import urlparse
@@ -13,16 +12,7 @@ import numpy
 import pytest
 import soundfile
 import torch
-from lab import (
-    ROOT,
-    chromium,
-    errors,
-    find_chromium,
-    jupyterlab,
-    open_notebook,
-    run_all,
-    wait_until_idle,
-)
+from lab import ROOT, errors, new_page, open_notebook, run_all, wait_until_idle
 from playwright.sync_api import Page, expect
 
 from course_utils.denoise import DEFAULT_CHECKPOINT, denoise_waveform
@@ -44,37 +34,25 @@ LESSONS = {
     "06_test_model_performance": "c01-1b1fd9 c02-80fad6 c04-9111ba c47-417e53 c48-1025fe".split(),
 }
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not os.environ.get("COURSE_REQUIRE_BROWSER") and find_chromium() is None,
-        reason="no Chromium here: install Debian's chromium, or run `playwright install chromium`",
-    ),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Chromium, with a tone in place of the microphone."""
+def chromium_options(tmp_path_factory):
+    """A tone in place of the microphone."""
     time = numpy.arange(48_000 * 2) / 48_000
     played = tmp_path_factory.mktemp("microphone") / "tone.wav"
     soundfile.write(played, 0.25 * numpy.sin(2 * numpy.pi * PITCH * time), 48_000)
-    with chromium(
+    return [
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={played}",
-    ) as running:
-        yield running
+    ]
 
 
 @pytest.fixture(scope="module")
-def lab(folder, tmp_path_factory):
-    """JupyterLab on a notebook of two cells, whose outputs are stored as if it had been run."""
+def lab_source(tmp_path_factory):
+    """A notebook of two cells, with outputs as if it had been run, and parts of two lessons."""
     source = tmp_path_factory.mktemp("source") / "notebooks"
     source.mkdir()
     clip = torch.full((1, 16_000), 0.1)
@@ -94,21 +72,18 @@ def lab(folder, tmp_path_factory):
         lesson.cells = [cell for cell in lesson.cells if cell.id in ids]
         assert len(lesson.cells) == len(ids), f"{name} has other cells now"
         nbformat.write(lesson, source / f"{name}.ipynb")
-    with jupyterlab(folder, source=source) as url:
-        yield url
+    return source
 
 
 @pytest.fixture(scope="module")
 def notebook(browser, lab):
     """The notebook, run once with nothing given; the tests below share the page."""
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.faults, page.hosts = [], set()
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda request: page.hosts.add(urlparse(request.url).hostname))
-    open_notebook(page, lab, "own.ipynb")
-    run_all(page)
-    yield page
-    page.close()
+    with new_page(browser) as page:
+        page.hosts = set()
+        page.on("request", lambda request: page.hosts.add(urlparse(request.url).hostname))
+        open_notebook(page, lab, "own.ipynb")
+        run_all(page)
+        yield page
 
 
 @pytest.fixture
@@ -167,7 +142,7 @@ def test_upload_clean_download(page, tmp_path):
     assert page.locator("audio").evaluate("player => player.duration") == pytest.approx(45, abs=0.1)
 
 
-def test_the_microphone_arrives_in_the_kernel(page, folder):
+def test_the_microphone_arrives_in_the_kernel(page, lab_folder):
     page.get_by_role("button", name="Record: My voice").press("Enter")
     expect(status(page)).to_contain_text("Press Stop when you are done")
     clock = page.get_by_role("timer")
@@ -179,7 +154,7 @@ def test_the_microphone_arrives_in_the_kernel(page, folder):
         status(page).inner_text(),
     )
     run_result(page)
-    samples, rate = soundfile.read(folder / "notebooks" / told.group(3))
+    samples, rate = soundfile.read(lab_folder / "notebooks" / told.group(3))
     expect(
         page.get_by_text(f"kernel has {(1, len(samples))} at {told.group(2)} Hz")
     ).to_be_visible()
@@ -247,36 +222,34 @@ def test_a_page_that_may_not_use_the_microphone(page):
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_the_cells_of_the_lessons(browser, lab, tmp_path, lesson):
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    open_notebook(page, lab, f"{lesson}.ipynb")
-    run_all(page)
+def test_the_cells_of_the_lessons(fresh_page, lab, tmp_path, lesson):
+    open_notebook(fresh_page, lab, f"{lesson}.ipynb")
+    run_all(fresh_page)
     file = tmp_path / "mine.flac"
     samples = 0.1 * numpy.random.default_rng(1).standard_normal((5 * 44_100, 2))
     soundfile.write(file, samples, 44_100)
-    labels = page.locator("fieldset legend").all_inner_texts()
+    labels = fresh_page.locator("fieldset legend").all_inner_texts()
     assert labels == (["My voice", "Noise of my room"] if "01" in lesson else ["Your recording"])
     for label in labels:
-        choose(page, file, label)
-        expect(status(page, label)).to_contain_text("mine.flac: 5.0 s, 44100 Hz", timeout=60_000)
-    run_result(page)
-    players = page.locator(".jp-Notebook .jp-Cell").last.locator("audio")
+        choose(fresh_page, file, label)
+        expect(status(fresh_page, label)).to_contain_text(
+            "mine.flac: 5.0 s, 44100 Hz", timeout=60_000
+        )
+    run_result(fresh_page)
+    players = fresh_page.locator(".jp-Notebook .jp-Cell").last.locator("audio")
     players.first.evaluate("player => player.play().then(() => player.pause())")
     assert players.first.evaluate("player => player.duration") == pytest.approx(5, abs=0.01)
     if "06" in lesson:
-        with page.expect_download(timeout=60_000) as download:
-            page.get_by_role("button", name="Download my_recording_denoised.wav").click()
+        with fresh_page.expect_download(timeout=60_000) as download:
+            fresh_page.get_by_role("button", name="Download my_recording_denoised.wav").click()
         heard, rate = soundfile.read(download.value.path())
         assert (rate, heard.shape) == (44_100, samples.shape)
         assert 0 < numpy.sqrt(numpy.mean(heard**2)) < 0.1, "noise in, less noise out"
-    assert errors(page) == []
-    page.close()
+    assert errors(fresh_page) == []
 
 
-def test_without_a_kernel_the_cells_show_a_sentence(browser, lab):
-    page = browser.new_page()
-    open_notebook(page, lab, "own.ipynb", folder="as_committed")
+def test_without_a_kernel_the_cells_show_a_sentence(fresh_page, lab):
+    open_notebook(fresh_page, lab, "own.ipynb", folder="as_committed")
     for name in ("My voice", "cleaned.wav"):
-        expect(page.get_by_text(f"{name}: run this cell, and a")).to_be_visible()
-    assert errors(page) == []
-    page.close()
+        expect(fresh_page.get_by_text(f"{name}: run this cell, and a")).to_be_visible()
+    assert errors(fresh_page) == []
