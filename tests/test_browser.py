@@ -12,8 +12,9 @@ from lab import ROOT, errors, finish, menu, new_page, open_notebook, run_all, wa
 from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = ROOT / "notebooks"
-# Lesson: how many sliders its explorers have. Lesson 5 has none; nbval runs it to the end, and
-# here its training is stopped.
+# Lesson: how many sliders its explorers have. Lesson 5 has none and trains for minutes: nbval runs
+# it to the end; here its exercises are answered, and its training is stopped.
+TRAINING = "05_train_on_noisy_inputs.ipynb"
 SLIDERS = {
     "01_create_paired_audio_data.ipynb": 2,
     "02_preprocess_waveform_samples.ipynb": 1,
@@ -237,14 +238,34 @@ def exercises(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
+def solve(page: Page, name: str) -> None:
+    """Answer every exercise of a lesson, wrongly and then rightly; each time a sentence comes."""
+    assert len(exercises(name)) >= 2
+    for stub, check, solution in exercises(name):
+        verdict = answer(page, stub, check, wrong(solution))
+        expect(verdict).to_contain_text(re.compile(r"Not yet: \w.+\."), timeout=20_000)
+        verdict = answer(page, stub, check, solution)
+        expect(verdict).to_contain_text(re.compile(r"Solved: \w.+\."), timeout=20_000)
+    assert errors(page) == []
+
+
 def test_every_exercise_answered_wrongly_and_then_rightly(lesson):
-    assert len(exercises(lesson.lesson)) >= 2
-    for stub, check, solution in exercises(lesson.lesson):
-        verdict = answer(lesson, stub, check, wrong(solution))
-        expect(verdict).to_contain_text("Not yet", timeout=20_000)
-        verdict = answer(lesson, stub, check, solution)
-        expect(verdict).to_contain_text("Solved", timeout=20_000)
-    assert errors(lesson) == []
+    solve(lesson, lesson.lesson)
+
+
+def test_the_exercises_of_lesson_5_without_its_training(fresh_page, lab):
+    open_notebook(fresh_page, lab, TRAINING)
+    cells = nbformat.read(NOTEBOOKS / TRAINING, as_version=4).cells
+    shown = fresh_page.locator(".jp-Notebook .jp-Cell")
+    ran = [k for k, cell in enumerate(cells) if "setup" in cell.metadata.get("tags", [])]
+    for place in ran:
+        shown.nth(place).locator(".cm-content").click()
+        fresh_page.keyboard.press("Control+Enter")
+        expect(shown.nth(place)).to_contain_text(re.compile(r"\[\d+\]:"), timeout=60_000)
+    solve(fresh_page, TRAINING)
+    ran += [place for stub, check, _ in exercises(TRAINING) for place in (stub, check)]
+    prompts = [cell.locator(".jp-InputPrompt").inner_text() for cell in shown.all()]
+    assert {k for k, prompt in enumerate(prompts) if re.search(r"\d|\*", prompt)} == set(ran)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +305,7 @@ def test_a_wrong_answer_is_wrong():
 
 
 def test_the_stop_button_ends_the_training_and_the_lesson_goes_on(fresh_page, lab):
-    open_notebook(fresh_page, lab, "05_train_on_noisy_inputs.ipynb")
+    open_notebook(fresh_page, lab, TRAINING)
     menu(fresh_page, "Run", "Run All Cells")
     progress = fresh_page.locator(".widget-html-content", has_text="step")
     expect(progress).to_contain_text(re.compile(r"epoch [2-9], .* left"), timeout=300_000)
