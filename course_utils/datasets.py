@@ -160,7 +160,32 @@ class NoisyCleanDataset(Dataset):
             )
 
 
-class SegmentDataset(Dataset):
+class _SeededDataset(Dataset):
+    """What is drawn at random, other items in every epoch and the same ones again if asked for."""
+
+    def __init__(self, *, segment_length: int, size: int, seed: int) -> None:
+        if segment_length < 1 or size < 1:
+            raise ValueError(
+                f"segment_length and size must be at least 1, got {segment_length} and {size}; "
+                "3 seconds are 48000 samples."
+            )
+        self._segment_length, self._size = segment_length, size
+        self._seed, self._epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which epoch's items are given.
+
+        Args:
+            epoch: Any whole number from 0.
+        """
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the items of an epoch."""
+        return self._size
+
+
+class SegmentDataset(_SeededDataset):
     """Segments of recorded pairs: another recording and place in every epoch, seeded.
 
     Args:
@@ -178,21 +203,8 @@ class SegmentDataset(Dataset):
     def __init__(
         self, pairs: NoisyCleanDataset, *, segment_length: int, size: int, seed: int = 0
     ) -> None:
-        _check_sizes(segment_length, size)
-        self._pairs, self._segment_length, self._size = pairs, segment_length, size
-        self._seed, self._epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose which epoch's segments the items are.
-
-        Args:
-            epoch: Any whole number from 0.
-        """
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        """Count the items of an epoch."""
-        return self._size
+        super().__init__(segment_length=segment_length, size=size, seed=seed)
+        self._pairs = pairs
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Read one segment.
@@ -250,7 +262,7 @@ class Augmentation:
 NO_AUGMENTATION = Augmentation(*[0.0] * 11)
 
 
-class MixtureDataset(Dataset):
+class MixtureDataset(_SeededDataset):
     """Pairs mixed on the fly: another sentence, noise, place and SNR in every epoch, seeded.
 
     Args:
@@ -289,28 +301,14 @@ class MixtureDataset(Dataset):
             )
         if not noise:
             raise ValueError("noise must hold at least one clip, got none; see corpus.select.")
-        _check_sizes(segment_length, size)
+        super().__init__(segment_length=segment_length, size=size, seed=seed)
         if snr_db[0] > snr_db[1]:
             raise ValueError(f"snr_db must be (lowest, highest), got {snr_db}; swap them.")
         for clip in [*(c for voice in speech for c in voice), *noise]:
             if not isinstance(clip, AudioFile):
                 validate_waveform(clip, name="speech and noise")
         self._speech, self._noise, self._rooms = speech, noise, rooms
-        self._segment_length, self._snr_db, self._size = segment_length, snr_db, size
-        self._seed, self._epoch = seed, 0
-        self._augmentation = augmentation or NO_AUGMENTATION
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose which epoch's mixtures the items are.
-
-        Args:
-            epoch: Any whole number from 0.
-        """
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        """Count the items of an epoch."""
-        return self._size
+        self._snr_db, self._augmentation = snr_db, augmentation or NO_AUGMENTATION
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Mix one pair.
@@ -410,15 +408,6 @@ class MixtureDataset(Dataset):
         if uniform(0, 1, generator) < odds.codec:
             clip = codec_noise(clip, generator=generator)
         return clip
-
-
-def _check_sizes(segment_length: int, size: int) -> None:
-    """Refuse items without samples and epochs without items."""
-    if segment_length < 1 or size < 1:
-        raise ValueError(
-            f"segment_length and size must be at least 1, got {segment_length} and {size}; "
-            "3 seconds are 48000 samples."
-        )
 
 
 def _item_generator(seed: int, epoch: int, index: int, size: int) -> torch.Generator:
