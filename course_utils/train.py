@@ -21,14 +21,13 @@ budget in minutes the learning rate follows the clock, and no run repeats anothe
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -40,6 +39,7 @@ from course_utils.corpus import DATA_DIR
 from course_utils.datasets import Augmentation
 from course_utils.distributed import joined, num_processes, rank, share_of
 from course_utils.evaluate import make_test_pairs, score_pairs
+from course_utils.job import BATCH_SIZE, Job, read_job
 from course_utils.losses import denoising_loss
 from course_utils.material import (
     PAIRS_PER_EPOCH,
@@ -52,118 +52,12 @@ from course_utils.material import (
 )
 from course_utils.metrics import summarize
 from course_utils.models import Denoiser, MaskNet, count_parameters
-from course_utils.training import (
-    TrainConfig,
-    fit,
-    save_checkpoint,
-    seed_everything,
-    share_cores,
-    stopped_run,
-)
+from course_utils.training import fit, save_checkpoint, seed_everything, share_cores, stopped_run
 
-__all__ = ["BATCH_SIZE", "SEGMENT_LENGTH", "Job", "main", "make_datasets", "score", "train"]
+__all__ = ["BATCH_SIZE", "SEGMENT_LENGTH", "main", "make_datasets", "score", "train"]
 
-BATCH_SIZE = 8
 BATCHES_PER_EPOCH = PAIRS_PER_EPOCH // BATCH_SIZE
-DEFAULT_MINUTES = 4.0
 SCORES = ("pesq", "estoi", "si_sdr")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the command is asked to do; each field is one of its options.
-
-    Args:
-        output: Checkpoint to write (.pt); a JSON that says how it was made goes beside it.
-        data: Folder with a manifest.csv, such as data/ or data/full.
-        speech: Folder of clean voices, in place of ``data``; best one subfolder for each voice.
-        noise: Folder of noises, with ``speech``.
-        noisy: Folder of noisy recordings, in place of ``data``.
-        clean: Folder of their clean versions, files of the same names.
-        validation: Folder with speech/ and noise/, or noisy/ and clean/, to validate with; None
-            holds out a tenth of the training folders.
-        minutes: Time limit; None is 4 minutes, or no limit where ``epochs`` is given.
-        epochs: End after so many rounds of 100 batches; None: the time limit alone.
-        batch_size: Pairs in a batch, over all processes together.
-        accumulate: Batches whose gradients make one step.
-        learning_rate: The highest step size.
-        workers: Processes that mix or read pairs, for each process that trains.
-        device: "auto", "cpu", "cuda" or "mps".
-        mixed_precision: Let the network work in bfloat16.
-        seed: Of the weights and of the training pairs.
-        tensorboard: Folder for TensorBoard's logs.
-        resume: Go on with a run that was stopped.
-        force: Replace a checkpoint that is there.
-
-    Raises:
-        ValueError: If the options do not fit together, or a number is out of range.
-
-    Notebook: 05
-    """
-
-    output: Path
-    data: Path | None = None
-    speech: Path | None = None
-    noise: Path | None = None
-    noisy: Path | None = None
-    clean: Path | None = None
-    validation: Path | None = None
-    minutes: float | None = None
-    epochs: int | None = None
-    batch_size: int = BATCH_SIZE
-    accumulate: int = 1
-    learning_rate: float = 3e-3
-    workers: int = 1
-    device: str = "auto"
-    mixed_precision: bool = False
-    seed: int = 0
-    tensorboard: Path | None = None
-    resume: bool = False
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be done before anything is loaded."""
-        for one, other in (("speech", "noise"), ("noise", "speech"), ("noisy", "clean"),
-                           ("clean", "noisy")):  # fmt: skip
-            if getattr(self, one) is not None and getattr(self, other) is None:
-                raise ValueError(
-                    f"{one} {str(getattr(self, one))!r} needs {other} beside it, got none; add "
-                    f"--{other} DIR."
-                )
-        given = [name for name in ("data", "speech", "noisy") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{given[0]} and {given[1]} exclude each other; give one of them.")
-        if self.validation is not None and not {"speech", "noisy"} & set(given):
-            raise ValueError(
-                f"validation {str(self.validation)!r} needs speech and noise, or noisy and clean; "
-                "a manifest.csv has a split of its own."
-            )
-        for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}; raise it.")
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
-            raise ValueError(f"minutes must be above 0, got {self.minutes}; try 4.")
-        self.config()  # checks the rest
-        if Path(self.output).exists() and not (self.resume or self.force):
-            raise ValueError(
-                f"output {str(self.output)!r} exists already; add --resume to go on with it, "
-                "--force to replace it, or choose another name."
-            )
-
-    def config(self) -> TrainConfig:
-        """Translate into the settings of the training loop."""
-        minutes = self.minutes
-        if minutes is None and self.epochs is None:
-            minutes = DEFAULT_MINUTES
-        return TrainConfig(
-            epochs=100_000 if self.epochs is None else self.epochs,
-            learning_rate=self.learning_rate,
-            max_minutes=minutes,
-            seed=self.seed,
-            accumulate=self.accumulate,
-            mixed_precision=self.mixed_precision,
-        )
 
 
 def train(job: Job) -> list[dict]:
@@ -273,9 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Notebook: 05
     """
-    options = _parser().parse_args(arguments)
     try:
-        train(Job(**vars(options)))
+        train(read_job(arguments, description=__doc__))
     except KeyboardInterrupt as stop:
         sentence = str(stop) or "Stopped before the training began."
         print("\n" + sentence.replace("resume=True", "--resume"), file=sys.stderr)
@@ -293,49 +186,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    """List the options; what is not given keeps the value it has in `Job`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m course_utils.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    add = parser.add_argument
-    add("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
-    add("--resume", action="store_true", help="go on with a stopped run; begin if there is none")
-    add("--force", action="store_true", help="begin anew, and replace a checkpoint that is there")
-
-    add = parser.add_argument_group("what to learn from (default: the course's clips)").add_argument
-    add("--data", type=Path, metavar="DIR", help="folder with a manifest.csv, such as data/full")
-    add("--speech", type=Path, metavar="DIR", help="clean voices, best a subfolder for each")
-    add("--noise", type=Path, metavar="DIR", help="noises to mix with them")
-    add("--noisy", type=Path, metavar="DIR", help="noisy recordings, and with the same names in")
-    add("--clean", type=Path, metavar="DIR", help="this folder their clean versions")
-    add("--validation", type=Path, metavar="DIR", help="folder with speech/ and noise/, or noisy/ "
-        "and clean/, to validate with (default: a tenth of the above, by subfolder where there "
-        "are at least five, otherwise by file)")  # fmt: skip
-
-    add = parser.add_argument_group("how long").add_argument
-    add("--minutes", type=float, metavar="M", help="time limit (default: 4, or none with --epochs)")
-    add("--epochs", type=int, metavar="N", help="end after N epochs of 100 batches each")
-
-    add = parser.add_argument_group("how").add_argument
-    add("--batch-size", type=int, metavar="N", help="pairs in a batch, all processes together "
-        "(default: 8)")  # fmt: skip
-    add("--accumulate", type=int, metavar="N", help="batches that make one step (default: 1)")
-    add("--learning-rate", type=float, metavar="R", help="highest step size (default: 0.003)")
-    add("--workers", type=int, metavar="N", help="processes that mix, for each process that trains "
-        "(default: 1)")  # fmt: skip
-    add("--device", metavar="D", help="auto, cpu, cuda or mps (default: auto, the NVIDIA GPU if "
-        "there is one)")  # fmt: skip
-    add("--mixed-precision", action="store_true", help="16 bits inside the network: quicker on "
-        "GPUs that have bfloat16")  # fmt: skip
-    add("--seed", type=int, metavar="N", help="of weights and mixtures (default: 0)")
-    add("--tensorboard", type=Path, metavar="DIR", help="write TensorBoard logs there")
-    return parser
 
 
 def _find_material(job: Job) -> Material:

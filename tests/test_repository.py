@@ -22,7 +22,7 @@ MODULES = [
     *("features", "models", "streaming", "export", "baselines", "losses"),
     *("distributed", "training", "metrics"),
     *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
-    *("denoise", "evaluate", "train", "check_environment"),
+    *("denoise", "evaluate", "job", "train", "check_environment"),
 ]
 MAY_SHOW = {"plotting", "listening", "recordings", "explorer", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
