@@ -49,6 +49,15 @@ def prose(lesson: str) -> str:
     return "\n\n".join(cell.source for cell in cells(lesson, "markdown"))
 
 
+def words(lesson: str) -> list[str]:
+    """What a lesson tells up to its recap, without folded parts, code, tables and formulas."""
+    text = prose(lesson).split("\n## Recap")[0]
+    for part in (r"<details>.*?</details>", r"```.*?```", r"!\[.*?\]\(.*?\)", r"\$+[^$]+\$+"):
+        text = re.sub(part, "", text, flags=re.DOTALL)
+    text = re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)
+    return [word for word in text.split() if re.search(r"\w", word)]
+
+
 def code(lesson: str) -> str:
     return "\n\n".join(cell.source for cell in cells(lesson, "code"))
 
@@ -114,6 +123,7 @@ def test_it_is_neither_thin_nor_endless(lesson):
     assert 15 <= len(code_cells) <= 25
     too_long = [cell.source for cell in code_cells if len(cell.source.splitlines()) > 15]
     assert too_long == []
+    assert 1200 <= len(words(lesson)) <= 2000
 
 
 @every_lesson
