@@ -26,6 +26,14 @@ SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification": '{"fetchNews": "false"}',
 }
+# What the page shows in red: errors, warnings, and widgets that could not be drawn.
+RED = ", ".join(
+    (
+        '[data-mime-type="application/vnd.jupyter.error"]',
+        '[data-mime-type="application/vnd.jupyter.stderr"]',
+        ".jupyter-widgets-error-widget",
+    )
+)
 
 
 def find_chromium() -> str | None:
@@ -152,24 +160,20 @@ def run_all(page: Page, *, seconds: float = 600) -> None:
 def finish(page: Page, *, seconds: float = 600) -> None:
     """Wait until every cell has run; nothing may be red."""
     page.wait_for_function(
-        """() => {
+        """red => {
             const prompts = [...document.querySelectorAll(
                 '.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent.trim());
             const done = prompts.length && prompts.every(p => /^\\[\\d+\\]:$/.test(p));
-            return done || document.querySelector(
-                '[data-mime-type="application/vnd.jupyter.error"]');
+            return done || document.querySelector(red);
         }""",
+        arg=RED,
         timeout=seconds * 1000,
     )
     wait_until_idle(page)
-    assert errors(page) == []
+    red = errors(page)
+    assert not red, "\n".join(red)
 
 
 def errors(page: Page) -> list[str]:
-    """What the page shows in red: errors, warnings, and widgets that could not be drawn."""
-    red = page.locator(
-        '[data-mime-type="application/vnd.jupyter.error"],'
-        '[data-mime-type="application/vnd.jupyter.stderr"],'
-        ".jupyter-widgets-error-widget"
-    )
-    return red.all_inner_texts()
+    """What the page shows in red."""
+    return page.locator(RED).all_inner_texts()

@@ -299,6 +299,16 @@ def test_a_wrong_combination_shows_a_sentence(lesson):
     expect(explorer).not_to_contain_text(sentence, timeout=10_000)
 
 
+def test_a_cell_that_fails_ends_the_waiting(fresh_page, lab, lab_folder):
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    failing = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    failing.cells = [nbformat.v4.new_code_cell(code) for code in ("1 / 0", "'never run'")]
+    nbformat.write(failing, lab_folder / "notebooks" / "failing.ipynb")
+    open_notebook(fresh_page, lab, "failing.ipynb")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        run_all(fresh_page, seconds=60)
+
+
 def test_a_wrong_answer_is_wrong():
     assert wrong("def f(x):\n    return x + 1") == "def f(x):\n    return None"
     assert wrong("import math\nanswer = math.pi") == "import math\nanswer = None"
