@@ -21,10 +21,11 @@ MODULES = [
     *("folders", "datasets", "material"),
     *("features", "models", "streaming", "export", "baselines", "losses"),
     *("distributed", "training", "metrics"),
-    *("plotting", "listening", "recordings", "explorer", "widgets", "glossary", "exercises"),
+    *("plotting", "listening", "recordings", "explorer", "widgets", "monitor"),
+    *("glossary", "exercises"),
     *("denoise", "evaluate", "job", "train", "check_environment"),
 ]
-MAY_SHOW = {"plotting", "listening", "recordings", "explorer", "widgets", "exercises"}
+MAY_SHOW = {"plotting", "listening", "recordings", "explorer", "widgets", "monitor", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 TOP_LEVEL = {
     *("README.md", "LICENSE", "Makefile", "requirements.txt", "pyproject.toml", ".gitignore"),
