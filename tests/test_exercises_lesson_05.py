@@ -2,32 +2,14 @@
 
 import pytest
 import torch
+from answers import SHARED_MISTAKES, assert_says
 
-from course_utils.exercises.feedback import Feedback
 from course_utils.exercises.lesson_05 import (
     check_random_crop,
     check_train_step,
     check_validation_loss,
 )
 from course_utils.training import evaluate_loss
-
-
-def assert_not_yet(feedback, message):
-    assert isinstance(feedback, Feedback)
-    assert not feedback.passed
-    assert message in feedback.message, feedback
-
-
-def fails(*_):
-    raise RuntimeError("no idea")
-
-
-SHARED_MISTAKES = [
-    (fails, "stopped with RuntimeError: no idea"),
-    (lambda *_: None, "gives back None"),
-    (3, "the check needs the function itself, got int"),
-]
-
 
 # --- the same window -----------------------------------------------------------------------
 
@@ -117,7 +99,7 @@ def test_right_crop_passes(answer):
     ],
 )
 def test_wrong_crop_gets_its_sentence(answer, message):
-    assert_not_yet(check_random_crop(answer), message)
+    assert_says(check_random_crop(answer), message)
 
 
 # --- one step ------------------------------------------------------------------------------
@@ -209,7 +191,7 @@ def test_a_detached_loss_passes():
     ],
 )
 def test_wrong_steps_get_their_sentence(answer, message):
-    assert_not_yet(check_train_step(answer), message)
+    assert_says(check_train_step(answer), message)
 
 
 # --- measuring without learning ------------------------------------------------------------
@@ -292,5 +274,5 @@ def test_right_measures_pass(answer):
     ],
 )
 def test_wrong_measures_get_their_sentence(answer, message):
-    assert_not_yet(check_validation_loss(answer), message)
+    assert_says(check_validation_loss(answer), message)
     assert torch.is_grad_enabled()
