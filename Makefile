@@ -24,7 +24,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 \
 
 lab: $(VENV)/.ready
 	$(BIN)/python -m course_utils.check_environment
-	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_create_paired_audio_data.ipynb
+	$(BIN)/jupyter lab --notebook-dir=. $(LAB_OPTIONS) notebooks/01_create_paired_audio_data.ipynb
 
 test: $(VENV)/.ready-to-test
 	$(BIN)/python -m course_utils.check_environment

@@ -82,13 +82,19 @@ def jupyterlab(folder: Path, *, source: Path = ROOT / "notebooks") -> Iterator[s
         setting = folder / "settings" / f"{name}.jupyterlab-settings"
         setting.parent.mkdir(parents=True, exist_ok=True)
         setting.write_text(text)
+    with serve([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"], folder) as url:
+        yield url
+
+
+@contextmanager
+def serve(command: list[str], folder: Path) -> Iterator[str]:
+    """Run a command that starts JupyterLab, with its settings in a folder of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+    options = [
+        *("--no-browser", "--allow-root", "--IdentityProvider.token="),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-        *("--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"),
     ]
     own = {
         "JUPYTERLAB_SETTINGS_DIR": "settings",
@@ -102,7 +108,9 @@ def jupyterlab(folder: Path, *, source: Path = ROOT / "notebooks") -> Iterator[s
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     environment |= {name: str(folder / place) for name, place in own.items()}
     with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command + options, env=environment, cwd=ROOT, stdout=log, stderr=log
+        )
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(url, server, folder / "server.log")

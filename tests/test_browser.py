@@ -4,11 +4,27 @@ Needs Chromium. Without one these tests are skipped: conftest.py says how.
 """
 
 import ast
+import json
 import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 
 import nbformat
 import pytest
-from lab import ROOT, errors, finish, menu, new_page, open_notebook, run_all, wait_until_idle
+from lab import (
+    ROOT,
+    errors,
+    finish,
+    menu,
+    new_page,
+    open_notebook,
+    run_all,
+    serve,
+    wait_until_idle,
+)
 from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -297,6 +313,20 @@ def test_a_wrong_combination_shows_a_sentence(lesson):
     for _ in range(12):
         hop_length.press("ArrowLeft")
     expect(explorer).not_to_contain_text(sentence, timeout=10_000)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_lab_shows_the_whole_course(tmp_path):
+    """Lessons link to helpers and data, so the page's folder is the course's, not notebooks/."""
+    planned = subprocess.run(
+        ["make", "--dry-run", "lab"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    jupyter, *arguments = planned.stdout.splitlines()[-1].split()
+    assert Path(jupyter).name == "jupyter"
+    with serve([sys.executable, "-m", "jupyter", *arguments], tmp_path) as url:
+        with urllib.request.urlopen(f"{url}/api/contents", timeout=30) as answer:
+            names = {entry["name"] for entry in json.load(answer)["content"]}
+    assert {"README.md", "course_utils", "data", "notebooks"} <= names
 
 
 def test_a_cell_that_fails_ends_the_waiting(fresh_page, lab, lab_folder):
