@@ -319,7 +319,11 @@ def test_a_wrong_combination_shows_a_sentence(lesson):
 def test_make_lab_shows_the_whole_course(tmp_path):
     """Lessons link to helpers and data, so the page's folder is the course's, not notebooks/."""
     planned = subprocess.run(
-        ["make", "--dry-run", "lab"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["make", "--dry-run", "--no-print-directory", "lab"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     jupyter, *arguments = planned.stdout.splitlines()[-1].split()
     assert Path(jupyter).name == "jupyter"
