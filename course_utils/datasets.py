@@ -184,6 +184,13 @@ class _SeededDataset(Dataset):
         """Count the items of an epoch."""
         return self._size
 
+    def _generator(self, index: int) -> torch.Generator:
+        """Make the source of everything random in one item."""
+        if not 0 <= index < self._size:
+            raise IndexError(f"index must lie between 0 and {self._size - 1}, got {index}.")
+        seed = (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
+        return torch.Generator().manual_seed(seed)
+
 
 class SegmentDataset(_SeededDataset):
     """Segments of recorded pairs: another recording and place in every epoch, seeded.
@@ -216,7 +223,7 @@ class SegmentDataset(_SeededDataset):
             noisy and clean, both ``(1, segment_length)``, scaled by one gain so that the noisy
             one has an RMS level of 0.1 (silence stays silence).
         """
-        generator = _item_generator(self._seed, self._epoch, index, self._size)
+        generator = self._generator(index)
         noisy, clean = self._pairs.read_segment(
             int(torch.randint(len(self._pairs), (), generator=generator)),
             self._segment_length,
@@ -319,7 +326,7 @@ class MixtureDataset(_SeededDataset):
         Returns:
             noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
         """
-        generator = _item_generator(self._seed, self._epoch, index, self._size)
+        generator = self._generator(index)
         chance, odds = lambda: uniform(0, 1, generator), self._augmentation
         clean = self._draw_voice(generator)
         noise = self._draw_noise(generator)
@@ -408,13 +415,6 @@ class MixtureDataset(_SeededDataset):
         if uniform(0, 1, generator) < odds.codec:
             clip = codec_noise(clip, generator=generator)
         return clip
-
-
-def _item_generator(seed: int, epoch: int, index: int, size: int) -> torch.Generator:
-    """Make the source of everything random in one item."""
-    if not 0 <= index < size:
-        raise IndexError(f"index must lie between 0 and {size - 1}, got {index}.")
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
 
 
 def _rms(clip: Tensor) -> Tensor:

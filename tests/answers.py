@@ -1,4 +1,4 @@
-"""What the tests of the exercises share: the mistakes that fit any exercise, and what is right."""
+"""What the tests of the exercises share: the mistakes that fit any exercise, and a refusal."""
 
 from course_utils.exercises.feedback import Feedback
 

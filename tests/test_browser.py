@@ -39,6 +39,9 @@ SLIDERS = {
     "06_test_model_performance.ipynb": 3,
 }
 
+# A verdict is a whole sentence.
+NOT_YET, SOLVED = re.compile(r"Not yet: \w.+\."), re.compile(r"Solved: \w.+\.")
+
 pytestmark = pytest.mark.browser
 
 
@@ -254,19 +257,25 @@ def exercises(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def solve(page: Page, name: str) -> None:
-    """Answer every exercise of a lesson, wrongly and then rightly; each time a sentence comes."""
-    assert len(exercises(name)) >= 2
+def verdicts(page: Page, name: str) -> list[tuple[str, str]]:
+    """What each check of a lesson says to a wrong answer, and then to the folded solution."""
+    told = []
     for stub, check, solution in exercises(name):
-        verdict = answer(page, stub, check, wrong(solution))
-        expect(verdict).to_contain_text(re.compile(r"Not yet: \w.+\."), timeout=20_000)
-        verdict = answer(page, stub, check, solution)
-        expect(verdict).to_contain_text(re.compile(r"Solved: \w.+\."), timeout=20_000)
-    assert errors(page) == []
+        sentences = []
+        for text, begins in ((wrong(solution), "Not yet:"), (solution, "Solved:")):
+            verdict = answer(page, stub, check, text)
+            expect(verdict).to_contain_text(begins, timeout=20_000)  # until then stands the old one
+            sentences.append(verdict.inner_text())
+        told.append(tuple(sentences))
+    return told
 
 
 def test_every_exercise_answered_wrongly_and_then_rightly(lesson):
-    solve(lesson, lesson.lesson)
+    told = verdicts(lesson, lesson.lesson)
+    assert len(told) >= 2
+    for refused, accepted in told:
+        assert NOT_YET.search(refused) and SOLVED.search(accepted)
+    assert errors(lesson) == []
 
 
 def test_the_exercises_of_lesson_5_without_its_training(fresh_page, lab):
@@ -278,7 +287,11 @@ def test_the_exercises_of_lesson_5_without_its_training(fresh_page, lab):
         shown.nth(place).locator(".cm-content").click()
         fresh_page.keyboard.press("Control+Enter")
         expect(shown.nth(place)).to_contain_text(re.compile(r"\[\d+\]:"), timeout=60_000)
-    solve(fresh_page, TRAINING)
+    told = verdicts(fresh_page, TRAINING)
+    assert len(told) >= 2
+    for refused, accepted in told:
+        assert NOT_YET.search(refused) and SOLVED.search(accepted)
+    assert errors(fresh_page) == []
     ran += [place for stub, check, _ in exercises(TRAINING) for place in (stub, check)]
     prompts = [cell.locator(".jp-InputPrompt").inner_text() for cell in shown.all()]
     assert {k for k, prompt in enumerate(prompts) if re.search(r"\d|\*", prompt)} == set(ran)
