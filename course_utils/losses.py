@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from course_utils.audio import validate_waveform
 from course_utils.features import STFTConfig, compress, magnitude, stft
+from course_utils.perception import envelope_correlation, loudness_disturbance
 
 _CONFIG = STFTConfig()
 _EPS = 1e-8
@@ -94,21 +95,24 @@ def denoising_loss(
     reference: Tensor,
     config: STFTConfig = _CONFIG,
     complex_weight: float = 0.3,
-    si_sdr_weight: float = 0.01,
+    si_sdr_weight: float = 0.015,
+    correlation_weight: float = 1.0,
+    disturbance_weight: float = 0.15,
 ) -> Tensor:
-    """Compare what is heard, with a little phase and a little waveform: the course's loss.
+    """Compare spectrum, waveform, words and roughness at once: the course's loss.
 
-    ``(1 - w) * mean((|E|**0.3 - |R|**0.3)**2) + w * mean(|E_c - R_c|**2) - v * SI-SDR`` where
-    ``E_c`` has the compressed magnitude and the phase of ``E``, ``w = complex_weight``,
-    ``v = si_sdr_weight`` and SI-SDR is in dB.
+    ``(1 - w) * mean((|E|**0.3 - |R|**0.3)**2) + w * mean(|E_c - R_c|**2) - v * SI-SDR - c * C
+    + d * D``, where ``E_c`` has the compressed magnitude and the phase of ``E``, SI-SDR is in dB,
+    and ``C`` and ``D`` are `perception.envelope_correlation` and `loudness_disturbance`.
 
     Args:
         estimate: Estimated waveform, shape ``(..., time)``.
         reference: Clean waveform, same shape.
         config: The STFT in which they are compared.
-        complex_weight: Share of the complex part, 0 to 1.
-        si_sdr_weight: Weight of one dB; clips whose reference is silent have no SI-SDR and are
-            left out of this term.
+        complex_weight: ``w``, the share of the complex part, 0 to 1.
+        si_sdr_weight: ``v``, the weight of one dB.
+        correlation_weight: ``c``; 1 is all the words.
+        disturbance_weight: ``d``. Clips whose reference is silent are left out of the last three.
 
     Returns:
         Scalar loss; lower is better, below zero is possible.
@@ -124,25 +128,33 @@ def denoising_loss(
     Notebook: 05
     """
     _check_pair(estimate, reference)
-    e_size, e_compressed = _compress_both(estimate, config)
-    r_size, r_compressed = _compress_both(reference, config)
-    loss = (1 - complex_weight) * functional.mse_loss(e_size, r_size)
-    difference = e_compressed - r_compressed  # (..., freq, frame, 2)
+    e_size, e_small, e_phased = _spectra(estimate, config)
+    r_size, r_small, r_phased = _spectra(reference, config)
+    loss = (1 - complex_weight) * functional.mse_loss(e_small, r_small)
+    difference = e_phased - r_phased  # (..., freq, frame, 2)
     loss = loss + complex_weight * difference.square().sum(dim=-1).mean()
-    return loss - si_sdr_weight * _mean_si_sdr(estimate, reference)
+    judged = -si_sdr_weight * _si_sdr(estimate, reference)  # (...)
+    magnitudes = {"estimate": e_size, "reference": r_size, "config": config}
+    if correlation_weight:
+        judged = judged - correlation_weight * envelope_correlation(**magnitudes)
+    if disturbance_weight:
+        judged = judged + disturbance_weight * loudness_disturbance(**magnitudes)
+    heard = (reference.square().sum(dim=-1) > _EPS).to(judged)
+    return loss + (judged * heard).sum() / heard.sum().clamp(min=1.0)
 
 
-def _compress_both(waveform: Tensor, config: STFTConfig) -> tuple[Tensor, Tensor]:
-    """Compressed magnitudes without and with their phase; silence has a finite gradient."""
+def _spectra(waveform: Tensor, config: STFTConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Magnitudes, and compressed ones without and with phase; silence has a finite gradient."""
     spectrogram = stft(waveform, config)
-    loudness = magnitude(spectrogram)
-    size = compress(loudness)
+    size = magnitude(spectrogram)
+    compressed = compress(size)
     # Real and imaginary part scaled by one real number: half the price of complex arithmetic.
-    return size, (size / (loudness + _EPS))[..., None] * torch.view_as_real(spectrogram)
+    with_phase = (compressed / (size + _EPS))[..., None] * torch.view_as_real(spectrogram)
+    return size, compressed, with_phase
 
 
-def _mean_si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Average the SI-SDR in dB over the clips whose reference is not silent, at most 40 dB each."""
+def _si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
+    """SI-SDR of each clip in dB, at most 40; silence gives a finite number."""
     estimate = estimate - estimate.mean(dim=-1, keepdim=True)
     reference = reference - reference.mean(dim=-1, keepdim=True)
     energy = reference.square().sum(dim=-1, keepdim=True)
@@ -150,9 +162,7 @@ def _mean_si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
     target_energy = target.square().sum(dim=-1)
     error_energy = (estimate - target).square().sum(dim=-1)
     # The floor of 1e-4 keeps a nearly perfect clip from outweighing all others.
-    ratio = 10 * torch.log10((target_energy + _EPS) / (error_energy + 1e-4 * target_energy + _EPS))
-    heard = (energy.squeeze(-1) > _EPS).to(ratio.dtype)
-    return (ratio * heard).sum() / heard.sum().clamp(min=1.0)
+    return 10 * torch.log10((target_energy + _EPS) / (error_energy + 1e-4 * target_energy + _EPS))
 
 
 def _check_pair(estimate: Tensor, reference: Tensor) -> None:

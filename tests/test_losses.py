@@ -4,10 +4,12 @@ import pytest
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
-from course_utils.features import STFTConfig
+from course_utils.features import STFTConfig, magnitude, stft
 from course_utils.losses import compressed_mse, denoising_loss, magnitude_mse, waveform_mse
+from course_utils.perception import envelope_correlation, loudness_disturbance
 
 LOSSES = [waveform_mse, magnitude_mse, compressed_mse, denoising_loss]
+_ONLY_SPECTRUM = {"si_sdr_weight": 0.0, "correlation_weight": 0.0, "disturbance_weight": 0.0}
 
 
 def _pair(seed=0, time=4000):
@@ -52,6 +54,40 @@ def test_compression_lets_a_soft_sound_count():
     assert shares[1] > 30 * shares[0]
 
 
+@pytest.mark.parametrize("weight", ["si_sdr_weight", "correlation_weight", "disturbance_weight"])
+def test_denoising_loss_leaves_silent_references_out_of_what_needs_a_voice(weight):
+    """A clip of noise only has no SI-SDR and no words; it must not dilute those of the others."""
+    estimate, reference = _pair()
+    with_silence = [torch.cat([x, silent]) for x, silent in ((estimate, estimate[:1]),
+                    (reference, torch.zeros_like(reference[:1])))]  # fmt: skip
+    parts = [
+        denoising_loss(estimate=e, reference=r, **_ONLY_SPECTRUM | {weight: 1.0})
+        - denoising_loss(estimate=e, reference=r, **_ONLY_SPECTRUM)
+        for e, r in ((estimate, reference), with_silence)
+    ]
+    assert abs(parts[0].item()) > 1e-3
+    assert parts[1].item() == pytest.approx(parts[0].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("weight", "judge", "sign"),
+    [
+        ("correlation_weight", envelope_correlation, -1),
+        ("disturbance_weight", loudness_disturbance, 1),
+    ],
+)
+def test_denoising_loss_adds_what_the_judges_say(weight, judge, sign):
+    estimate, reference = _pair(time=16000)
+    sizes = {"estimate": estimate, "reference": reference}
+    sizes = {name: magnitude(stft(x, STFTConfig())) for name, x in sizes.items()}
+    both = [
+        denoising_loss(estimate=estimate, reference=reference, **_ONLY_SPECTRUM | {weight: w})
+        for w in (0.0, 0.5)
+    ]
+    expected = sign * 0.5 * judge(**sizes).mean()
+    assert (both[1] - both[0]).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_denoising_loss_counts_si_sdr_in_decibels():
     estimate, reference = _pair()
     without = denoising_loss(estimate=estimate, reference=reference, si_sdr_weight=0.0)
@@ -60,10 +96,10 @@ def test_denoising_loss_counts_si_sdr_in_decibels():
     assert (without - with_it).item() == pytest.approx(oracle.item(), abs=0.05)
 
 
-def test_denoising_loss_without_phase_and_si_sdr_is_compressed_mse():
+def test_denoising_loss_without_its_other_parts_is_compressed_mse():
     estimate, reference = _pair()
     plain = denoising_loss(
-        estimate=estimate, reference=reference, complex_weight=0.0, si_sdr_weight=0.0
+        estimate=estimate, reference=reference, **_ONLY_SPECTRUM | {"complex_weight": 0.0}
     )
     assert torch.isclose(plain, compressed_mse(estimate=estimate, reference=reference))
 

@@ -19,7 +19,8 @@ MODULES = [
     *("audio", "preprocessing", "noise", "mixing", "augmentation"),
     *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus"),
     *("folders", "datasets", "material"),
-    *("features", "models", "streaming", "export", "baselines", "losses"),
+    *("features", "models", "streaming", "export", "baselines"),
+    *("perception", "losses"),
     *("distributed", "training", "metrics"),
     *("plotting", "listening", "recordings", "explorer", "widgets", "monitor"),
     *("glossary", "exercises"),
@@ -45,7 +46,9 @@ def module_of(file: Path) -> str:
 
 
 def package_files() -> list[Path]:
-    return sorted(f for f in PACKAGE.rglob("*.py") if f != PACKAGE / "__init__.py")
+    """Every module; not the copies that JupyterLab keeps of a file that was opened in it."""
+    files = (f for f in PACKAGE.rglob("*.py") if f.parent.name != ".ipynb_checkpoints")
+    return sorted(f for f in files if f != PACKAGE / "__init__.py")
 
 
 @cache
