@@ -44,7 +44,7 @@ bench: $(VENV)/.ready-to-bench
 	$(BIN)/python tests/benchmarks/benchmark_speed.py --csv build/speed.csv
 	$(BIN)/python tests/benchmarks/benchmark_mixing.py
 
-compare: $(VENV)/.ready
+compare: $(VENV)/.ready-to-test
 	mkdir -p build
 	$(BIN)/python tests/benchmarks/compare_models.py --csv build/comparison.csv
 
