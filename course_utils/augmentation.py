@@ -7,6 +7,7 @@ waveform of shape (channel, time) and draws from `generator`.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -125,8 +126,8 @@ def equalize(
     gain_db = np.interp(octaves, np.arange(9), knots).astype(np.float32)  # (freq,)
     if uniform(0, 1, generator) < band_limit:
         gain_db -= 60 * ((hz - uniform(3000, 7000, generator)) / 300).clip(0, 1)
-    coloured = _filter(waveform, 10 ** (gain_db / 20), n_fft)
-    before, after = waveform.square().mean().sqrt(), coloured.square().mean().sqrt()
+    coloured = _filter(waveform, np.exp(math.log(10) / 20 * gain_db), n_fft)
+    before, after = torch.linalg.vector_norm(waveform), torch.linalg.vector_norm(coloured)
     return coloured * (before / after.clamp(min=1e-12))
 
 

@@ -338,7 +338,7 @@ class MixtureDataset(_SeededDataset):
             noisy = clean.clone()
         else:
             noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
-        gain = _LEVEL / noisy.square().mean().sqrt()
+        gain = _LEVEL / _rms(noisy)
         noisy, clean = noisy * gain, clean * gain
         if chance() < odds.clipping:
             peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
@@ -359,11 +359,12 @@ class MixtureDataset(_SeededDataset):
                 clip = fit_noise(clip, needed, generator=generator)
             parts.append(gain * clip)
             n_joined += clip.shape[-1]
-        joined = change_speed(torch.cat(parts, dim=-1)[..., :needed], speed)
-        start = int(uniform(0, joined.shape[-1] - length + 1, generator))
-        clip = joined[..., start : start + length]
+        joined, n_cut = torch.cat(parts, dim=-1), math.ceil(length * speed)
+        start = int(uniform(0, needed - n_cut + 1, generator))
+        clip = joined[..., start : start + n_cut]
         if _rms(clip) < _SILENT:  # a long pause: take the sentence's beginning
-            clip = joined[..., :length]
+            clip = joined[..., :n_cut]
+        clip = change_speed(clip, speed)[..., :length]
         return self._place(self._colour(clip, generator), generator)
 
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
@@ -397,7 +398,7 @@ class MixtureDataset(_SeededDataset):
         clip = change_speed(clip, speed)[..., :length]
         if uniform(0, 1, generator) < odds.reverse:
             clip = clip.flip(-1)
-        if clip.square().mean().sqrt() < _SILENT:  # a gap in the recording
+        if _rms(clip) < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
         return self._colour(clip, generator)
 
@@ -419,7 +420,7 @@ class MixtureDataset(_SeededDataset):
 
 def _rms(clip: Tensor) -> Tensor:
     """Give the root of the mean square, a scalar."""
-    return clip.square().mean().sqrt()
+    return torch.linalg.vector_norm(clip) / math.sqrt(clip.numel())
 
 
 def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ import torchaudio.functional as AF
 from scipy.signal import fftconvolve
 from torch import Tensor
 
-from course_utils.audio import validate_waveform
+from course_utils.audio import is_finite, validate_waveform
 from course_utils.noise import check_num_samples
 
 # 24-bit audio ends at -144 dBFS, so nothing recorded on purpose is quieter than this.
@@ -90,7 +90,7 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor) -> Tensor:
     _check_not_silent(noise_rows, "noise")
     snr = _snr_tensor(snr_db, rows).to(clean_rows)
     noisy = AF.add_noise(clean_rows, noise_rows, snr).reshape(clean.shape).to(clean.dtype)
-    if not bool(torch.isfinite(noisy).all()):
+    if not is_finite(noisy):
         raise ValueError(
             f"snr_db={snr_db} makes the noise too loud for {clean.dtype}; "
             "ask for a higher snr_db or convert both waveforms to torch.float32."

@@ -207,10 +207,11 @@ def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tens
         pitch, target, length = _uniform(3, generator).tolist()
         n_note = min(int(SAMPLE_RATE * 0.05 * 20 ** (hold * length)), num_samples - start)
         path = torch.linspace(0, 1, n_note, dtype=torch.float64, device=sound.device)
-        hz = 100 * 50 ** (pitch + glide * (target - pitch) * path)  # (time,)
+        octaves = math.log2(50) * (pitch + glide * (target - pitch) * path)  # above 100 Hz
+        hz = 100 * torch.exp2(octaves)  # (time,)
         turns = torch.cumsum(hz, dim=0) / SAMPLE_RATE
         angle = (2 * math.pi * (turns - turns.floor())).float()  # 64 bits until here
-        audible = orders * hz < SAMPLE_RATE / 2
+        audible = orders * hz.float() < SAMPLE_RATE / 2
         waves = amplitudes * audible * torch.sin(orders * angle)  # (harmonic, time)
         soft = torch.minimum(path, 1 - path).mul(20).clamp(max=1.0)  # no click at either end
         sound[start : start + n_note] = waves.sum(dim=0) * soft * torch.exp(-6 * fade * path)
@@ -251,9 +252,9 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
     beat = (np.arange(n_hits) + 0.1) * period
     places, levels = _uniform(2 * n_hits, generator).cpu().numpy().reshape(2, n_hits)
     when = beat + jitter * num_samples * (places - 0.5) * 0.5
-    hits = np.zeros(num_samples)
+    hits = np.zeros(num_samples, np.float32)
     np.add.at(hits, when.astype(int) % num_samples, 0.1 + levels)
-    sound = fftconvolve(hits, knock)[:num_samples]
+    sound = fftconvolve(hits, knock.astype(np.float32))[:num_samples]
     # The tiny constant keeps a piece too short for a whole knock from being silent.
     return _at_level(torch.from_numpy(sound + 1e-9).to(_device(generator)))
 
