@@ -2,7 +2,8 @@
 
 The judges themselves (`metrics`) cannot train a network: they search, sort and cut off, and give
 no slope. These two functions follow their formulas and leave out what has none. Both take
-magnitude spectrograms of shape (..., freq, frame), by keyword, and give one number a clip.
+magnitude spectrograms of shape (..., freq, frame), by keyword, and give one number a clip; sound
+is expected near the level of training pairs (RMS 0.1), not in the dust of a float.
 """
 
 from __future__ import annotations
@@ -48,11 +49,15 @@ def envelope_correlation(
         Mean correlation, shape ``(...)``: 1 for the clean clip, near 0 for a sound that has
         nothing to do with it, 0 where the reference is silent.
 
+    Raises:
+        ValueError: If the shapes differ or do not fit ``config``.
+
     Source: Jensen and Taal, "An algorithm for predicting the intelligibility of speech masked by
     modulated noise maskers", IEEE/ACM TASLP 24(11), 2016.
 
     Notebook: 05
     """
+    _check_pair(estimate, reference, config)
     bands = _band_matrix(_THIRD_OCTAVES, config).to(reference)
     size = min(_frames(_PIECE_SECONDS, config), reference.shape[-1])
 
@@ -87,11 +92,15 @@ def loudness_disturbance(
         ``0.999 + 4 / (1 + exp(1.3669 * D - 2.3287))``; but a delay or a steady colouring, which
         PESQ forgives, counts here.
 
+    Raises:
+        ValueError: If the shapes differ or do not fit ``config``.
+
     Source: Beerends, Hekstra, Rix and Hollier, "Perceptual evaluation of speech quality (PESQ)",
     part II, JAES 50(10), 2002; threshold of hearing: Terhardt, Hearing Research 1, 1979.
 
     Notebook: 05
     """
+    _check_pair(estimate, reference, config)
     heard, clean = (magnitude.square() for magnitude in (estimate, reference))
     level, clean_level = (_speech_level(power, config) for power in (heard, clean))
     clean = _ear_power(clean, clean_level, config)  # (..., band, frame)
@@ -100,12 +109,23 @@ def loudness_disturbance(
     loud, clean_loud = _loudness(heard), _loudness(clean)
     differs = (loud - clean_loud).abs() - 0.25 * torch.minimum(loud, clean_loud)
     differs = differs.clamp(min=0) / 2  # bands are half a Bark wide
+    # These numbers, and those of the helpers below, are PESQ's own.
     added = ((heard + 50) / (clean + 50)) ** 1.2
     added = torch.where(added < 3, 0.0, added.clamp(max=12.0))
     weight = ((clean.sum(dim=-2) + 1e5) / 1e7) ** -0.04  # (..., frame)
     either = weight * (_BARKS[-1] * differs.square().sum(dim=-2) + _EPS).sqrt()
     only_added = weight * (differs * added).sum(dim=-2)
     return 0.1 * _worst_moments(either, config) + 0.0309 * _worst_moments(only_added, config)
+
+
+def _check_pair(estimate: Tensor, reference: Tensor, config: STFTConfig) -> None:
+    """Refuse what would be broadcast, and spectrograms of another transform."""
+    n_freqs = config.n_fft // 2 + 1
+    if estimate.shape != reference.shape or reference.ndim < 2 or reference.shape[-2] != n_freqs:
+        raise ValueError(
+            f"estimate and reference must be magnitudes of one shape (..., {n_freqs}, frame), got "
+            f"{tuple(estimate.shape)} and {tuple(reference.shape)}; make both with one STFTConfig."
+        )
 
 
 def _level_free(pieces: Tensor, *, dim: int) -> Tensor:

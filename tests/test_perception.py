@@ -146,3 +146,22 @@ def test_following_the_slope_makes_it_better(judge, mixtures):
         step = sign * 0.05 * gain.grad / gain.grad.abs().max()
         after = judge(estimate=(gain + step) * sizes, reference=target)
     assert sign * (after - value).item() > 0
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(
+    "shapes", [((257, 9), (1, 257, 9)), ((129, 9), (129, 9)), ((257,), (257,))]
+)
+def test_shapes_that_do_not_fit_are_refused(judge, shapes):
+    estimate, reference = (torch.ones(shape) for shape in shapes)
+    with pytest.raises(ValueError, match=r"\.\.\., 257, frame.*got \(.*one STFTConfig"):
+        judge(estimate=estimate, reference=reference)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_another_transform_gives_about_the_same(judge, mixtures):
+    fine = STFTConfig(n_fft=1024, win_length=1024, hop_length=128)
+    noisy, clean = mixtures[2]
+    sizes = {"estimate": magnitude(stft(noisy, fine)), "reference": magnitude(stft(clean, fine))}
+    again = judge(**sizes, config=fine).item()
+    assert again == pytest.approx(_judge(judge, noisy, clean).item(), rel=0.25)
