@@ -2,7 +2,7 @@
 # make test       set everything up and run every test
 # make train      train lesson 5's denoiser, about five minutes
 # make bench      score every denoiser on the test clips, beside what else one could install
-# make compare    train every design and every loss under one budget (half an hour)
+# make compare    train every design and every loss under one budget (three quarters of an hour)
 # make data       build data/ again from its sources (Debian or Ubuntu, FFmpeg)
 # make screenshots  take the README's pictures again
 # make site       build the course as a website in build/site, from the lessons as they stand
@@ -41,6 +41,7 @@ bench: $(VENV)/.ready-to-bench
 	mkdir -p build
 	$(BIN)/python tests/benchmarks/benchmark_denoisers.py \
 	  --csv build/benchmark.csv --picture build/benchmark.png
+	$(BIN)/python tests/benchmarks/judges.py --csv build/opinions.csv
 	$(BIN)/python tests/benchmarks/benchmark_speed.py --csv build/speed.csv
 	$(BIN)/python tests/benchmarks/benchmark_mixing.py
 
@@ -75,7 +76,7 @@ $(VENV)/.ready-to-test: $(VENV)/.ready tests/requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
 	touch $@
 
-$(VENV)/.ready-to-bench: $(VENV)/.ready tests/benchmarks/requirements.txt
+$(VENV)/.ready-to-bench: $(VENV)/.ready-to-test tests/benchmarks/requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/benchmarks/requirements.txt
 	touch $@
 

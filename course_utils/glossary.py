@@ -45,6 +45,8 @@ TERMS = tuple(
         ("decibel", 1, "A scale of ratios: 10 dB is ten times the power, 20 dB ten times the "
          "amplitude. Written dB."),
         ("decoder", 4, "The second half of a network: from few rich numbers back to the picture."),
+        ("DNSMOS", 5, "A score that a network guesses: what listeners would say of a sound, from 1 "
+         "to 5. It needs no clean clip."),
         ("Dropout", 5, "A layer that zeroes numbers at random while it trains."),
         ("encoder", 4, "The first half of a network: from the picture to few rich numbers."),
         ("epoch", 5, "One round through the training data."),

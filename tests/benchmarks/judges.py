@@ -1,59 +1,64 @@
 """A judge that the course's loss never asks: python tests/benchmarks/judges.py.
 
 Who trains on an examination shines in it. The loss holds the ideas of ESTOI and PESQ, so this
-program asks DNSMOS as well, a network that was taught to guess what listeners say of speech,
-noise and the whole, without seeing the clean clip. Prints its opinion of every method of
-`make bench` on half of the same clips, and of further checkpoints that are named. Ten minutes.
+program asks DNSMOS as well: a network that was taught to guess what listeners say about speech,
+about noise and about the whole, without the clean clip. Prints its opinion of every method of
+`make bench`, of further checkpoints that are named, and of the clean clips, on half of the same
+clips. Ten minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
 
-import numpy as np
 import torch
-from speechmos import dnsmos as _dnsmos
+from speechmos import dnsmos as guesser
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
+from course_utils.denoise import DEFAULT_CHECKPOINT
+from course_utils.evaluate import make_test_pairs, write_csv
+from course_utils.training import load_checkpoint
 
-OPINIONS = ("speech", "background", "overall")
+OPINIONS = {"speech": "sig_mos", "background": "bak_mos", "overall": "ovrl_mos"}
 
 
 def dnsmos(waveform: Tensor) -> dict[str, float]:
-    """Guess what listeners would say: 1 (bad) to 5 (excellent), for a clip (1, time) at 16 kHz."""
-    samples = waveform[0].double().numpy()
-    samples = samples / max(1.0, np.abs(samples).max())  # it refuses what is louder than full scale
-    said = _dnsmos.run(samples, SAMPLE_RATE)
-    keys = zip(OPINIONS, ("sig_mos", "bak_mos", "ovrl_mos"), strict=True)
-    return {opinion: float(said[key]) for opinion, key in keys}
+    """Guess what listeners would say of a clip (1, time) at 16 kHz: 1 (bad) to 5 (excellent)."""
+    samples = waveform[0].double()
+    samples = samples / samples.abs().max().clamp(min=1.0)  # louder than full scale is refused
+    said = guesser.run(samples.numpy(), SAMPLE_RATE)
+    return {opinion: float(said[key]) for opinion, key in OPINIONS.items()}
 
 
 def main() -> None:
-    """Ask about every method, and about the clean clips: nothing can be better."""
-    from benchmark_denoisers import LESSON_CHECKPOINT, load_methods  # needs the peers
-
-    from course_utils.denoise import DEFAULT_CHECKPOINT
-    from course_utils.evaluate import make_test_pairs
-    from course_utils.training import load_checkpoint
+    """Ask about every method, and about the clean clips: what the best could reach."""
+    from benchmark_denoisers import LESSON_CHECKPOINT, load_methods  # needs the peers installed
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="*", help="further denoisers (.pt)")
     parser.add_argument("--shipped", type=Path, default=DEFAULT_CHECKPOINT)
     parser.add_argument("--lesson", type=Path, default=LESSON_CHECKPOINT)
+    parser.add_argument("--csv", type=Path, help="also write the means to this file")
     options = parser.parse_args()
+    if options.csv is not None and not options.csv.parent.is_dir():
+        parser.error(f"--csv must lie in a folder that exists, got {str(options.csv)!r}")
     methods = load_methods(options)
     methods |= {str(path): load_checkpoint(path) for path in options.checkpoints}
     pairs = make_test_pairs(sentences_per_noise=1)
     print(f"{'DNSMOS, 1 to 5':<22}" + "".join(f"{opinion:>12}" for opinion in OPINIONS))
+    table = []
     for name, denoiser in (methods | {"clean clip": None}).items():
-        said = []
-        for pair in pairs:
-            with torch.inference_mode():
-                said.append(dnsmos(denoiser(pair.noisy) if denoiser else pair.clean))
-        means = (np.mean([row[opinion] for row in said]) for opinion in OPINIONS)
-        print(f"{name:<22}" + "".join(f"{mean:>12.2f}" for mean in means), flush=True)
+        with torch.inference_mode():
+            sounds = [denoiser(pair.noisy) if denoiser else pair.clean for pair in pairs]
+        said = [dnsmos(sound) for sound in sounds]
+        means = {opinion: statistics.mean(row[opinion] for row in said) for opinion in OPINIONS}
+        print(f"{name:<22}" + "".join(f"{mean:>12.2f}" for mean in means.values()), flush=True)
+        table.append({"method": name, "n": len(pairs)} | {k: round(v, 3) for k, v in means.items()})
+    if options.csv is not None:
+        write_csv(options.csv, table)
 
 
 if __name__ == "__main__":
