@@ -111,8 +111,9 @@ def denoising_loss(
         config: The STFT in which they are compared.
         complex_weight: ``w``, the share of the complex part, 0 to 1.
         si_sdr_weight: ``v``, the weight of one dB.
-        correlation_weight: ``c``; 1 is all the words.
-        disturbance_weight: ``d``. Clips whose reference is silent are left out of the last three.
+        correlation_weight: ``c``, the weight of the correlation, which is 1 for the clean clip.
+        disturbance_weight: ``d``, the weight of the disturbance, which is 0 for the clean clip.
+            Clips whose reference is silent are left out of the last three.
 
     Returns:
         Scalar loss; lower is better, below zero is possible.

@@ -106,10 +106,10 @@ def loudness_disturbance(
     clean = _ear_power(clean, clean_level, config)  # (..., band, frame)
     heard = _ear_power(heard, torch.maximum(level, _SILENT * clean_level), config)
     heard = heard * _slow_gain(heard, clean)
+    # The numbers from here on, and those of the helpers, are PESQ's own.
     loud, clean_loud = _loudness(heard), _loudness(clean)
     differs = (loud - clean_loud).abs() - 0.25 * torch.minimum(loud, clean_loud)
     differs = differs.clamp(min=0) / 2  # bands are half a Bark wide
-    # These numbers, and those of the helpers below, are PESQ's own.
     added = ((heard + 50) / (clean + 50)) ** 1.2
     added = torch.where(added < 3, 0.0, added.clamp(max=12.0))
     weight = ((clean.sum(dim=-2) + 1e5) / 1e7) ** -0.04  # (..., frame)
@@ -120,11 +120,11 @@ def loudness_disturbance(
 
 def _check_pair(estimate: Tensor, reference: Tensor, config: STFTConfig) -> None:
     """Refuse what would be broadcast, and spectrograms of another transform."""
-    n_freqs = config.n_fft // 2 + 1
-    if estimate.shape != reference.shape or reference.ndim < 2 or reference.shape[-2] != n_freqs:
+    shapes = tuple(estimate.shape), tuple(reference.shape)
+    if shapes[0] != shapes[1] or len(shapes[1]) < 2 or shapes[1][-2] != config.n_freqs:
         raise ValueError(
-            f"estimate and reference must be magnitudes of one shape (..., {n_freqs}, frame), got "
-            f"{tuple(estimate.shape)} and {tuple(reference.shape)}; make both with one STFTConfig."
+            f"estimate and reference must be magnitudes of one shape (..., {config.n_freqs}, "
+            f"frame), got {shapes[0]} and {shapes[1]}; make both with one STFTConfig."
         )
 
 
@@ -168,14 +168,13 @@ def _worst_moments(disturbance: Tensor, config: STFTConfig) -> Tensor:
 
 def _frames(seconds: float, config: STFTConfig) -> int:
     """Count the frames that begin in so many seconds, at least one."""
-    return max(1, round(seconds * config.sample_rate / config.hop_length))
+    return max(1, round(1000 * seconds / config.ms_per_frame))
 
 
 @lru_cache(maxsize=8)
 def _band_matrix(edges: tuple[float, ...], config: STFTConfig) -> Tensor:
     """Give each bin to the bands it lies in, in parts at an edge, shape (band, freq)."""
-    hz = torch.arange(config.n_fft // 2 + 1) * config.sample_rate / config.n_fft
-    half = config.sample_rate / config.n_fft / 2
+    hz, half = torch.arange(config.n_freqs) * config.hz_per_bin, config.hz_per_bin / 2
     low, high = torch.tensor(edges[:-1])[:, None], torch.tensor(edges[1:])[:, None]
     overlap = torch.minimum(hz + half, high) - torch.maximum(hz - half, low)
     return (overlap / (2 * half)).clamp(min=0)
@@ -184,7 +183,7 @@ def _band_matrix(edges: tuple[float, ...], config: STFTConfig) -> Tensor:
 @lru_cache(maxsize=8)
 def _ear_bands(config: STFTConfig) -> Tensor:
     """Bands of the ear without the rumble below 100 Hz, shape (band, freq)."""
-    hz = torch.arange(config.n_fft // 2 + 1) * config.sample_rate / config.n_fft
+    hz = torch.arange(config.n_freqs) * config.hz_per_bin
     return _band_matrix(_BARK_EDGES, config) * hz**4 / (hz**4 + 100.0**4)
 
 

@@ -97,16 +97,15 @@ def real_time_factor(model: nn.Module) -> float:
 
 
 def measure(model: Denoiser, pairs: list) -> dict[str, float]:
-    """Average the scores of a model; also PESQ of clean speech that went through it."""
+    """Average the scores of a model, and the PESQ of clean speech that went through it."""
     rows = score_pairs(pairs, {"model": model}, scores=SCORES)
     means = {score: statistics.mean(row[score] for row in rows) for score in SCORES}
     clean = [pair.clean for pair in {pair.voice: pair for pair in pairs}.values()]
     with torch.inference_mode():
         untouched = [pesq(estimate=model(c), reference=c, sample_rate=SAMPLE_RATE) for c in clean]
         opinions = [dnsmos(model(pair.noisy))["overall"] for pair in pairs]
-    return means | {
-        "dnsmos": statistics.mean(opinions), "clean_pesq": statistics.mean(untouched)
-    }  # fmt: skip
+    means["dnsmos"], means["clean_pesq"] = statistics.mean(opinions), statistics.mean(untouched)
+    return means
 
 
 def main() -> None:
