@@ -1,4 +1,4 @@
-"""Train a denoiser from the command line: the lesson's run, your own data, several GPUs.
+r"""Train a denoiser from the command line: the lesson's run, your own data, several GPUs.
 
 The course's clips, four minutes; the same for an hour, with the full set of clips::
 
@@ -9,6 +9,11 @@ Folders of your own, any size: only lengths are kept in memory, and sound is rea
 
     python -m course_utils.train --output denoiser.pt --speech VOICES --noise NOISES --epochs 300
     python -m course_utils.train --output denoiser.pt --noisy NOISY --clean CLEAN --epochs 300
+
+Fine-tuning: begin with a checkpoint, and take smaller steps than from random weights::
+
+    python -m course_utils.train --output mine.pt --start data/pretrained/denoiser.pt \
+        --learning-rate 0.001 --minutes 10 --speech VOICES --noise NOISES
 
 Several GPUs, or several processes on one processor; the batch is shared between them::
 
@@ -52,7 +57,14 @@ from course_utils.material import (
 )
 from course_utils.metrics import summarize
 from course_utils.models import Denoiser, MaskNet, count_parameters
-from course_utils.training import fit, save_checkpoint, seed_everything, share_cores, stopped_run
+from course_utils.training import (
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+    seed_everything,
+    share_cores,
+    stopped_run,
+)
 
 __all__ = ["BATCH_SIZE", "SEGMENT_LENGTH", "main", "make_datasets", "score", "train"]
 
@@ -104,7 +116,9 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
     )  # fmt: skip
     validation_loader = DataLoader(material.validation_set, batch_size)
     # This order of the weights in memory makes the convolutions a tenth quicker.
-    model = Denoiser(MaskNet()).to(device, memory_format=torch.channels_last)
+    model = Denoiser(MaskNet()) if job.start is None else load_checkpoint(job.start)
+    started_from = getattr(model, "metadata", None)
+    model.to(device, memory_format=torch.channels_last)
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
         "data": material.about,
@@ -118,6 +132,8 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         "commit": _commit(),
         "torch": str(torch.__version__),
     }
+    if started_from is not None:
+        report["started_from"] = started_from
     n_done = _epochs_done(job, report)
     if rank() == 0:
         print(_plan(job, report, len(train_loader), n_done), flush=True)
@@ -246,6 +262,7 @@ def _plan(job: Job, report: dict, batches: int, n_done: int) -> str:
         f"{torch.get_num_threads()}, workers{each}: {job.workers}",
         "batch": f"{job.batch_size} pairs of {SEGMENT_LENGTH / SAMPLE_RATE:g} s{sharing}; a step "
         f"{step}; {batches} batches an epoch",
+        "begins with": "random weights" if job.start is None else str(job.start),
         "ends after": " or ".join(ends),
         "writes": f"{job.output}, after every epoch that is the best so far",
     }
