@@ -27,7 +27,7 @@ class Job:
         clean: Folder of their clean versions, files of the same names.
         validation: Folder with speech/ and noise/, or noisy/ and clean/, to validate with; None
             holds out a tenth of the training folders.
-        start: Checkpoint whose weights to begin with (fine-tuning), in place of random ones.
+        weights: Checkpoint whose weights to begin with (fine-tuning), in place of random ones.
         minutes: Time limit; None is 4 minutes, or no limit where ``epochs`` is given.
         epochs: End after so many rounds of 100 batches; None: the time limit alone.
         batch_size: Pairs in a batch, over all processes together.
@@ -54,7 +54,7 @@ class Job:
     noisy: Path | None = None
     clean: Path | None = None
     validation: Path | None = None
-    start: Path | None = None
+    weights: Path | None = None
     minutes: float | None = None
     epochs: int | None = None
     batch_size: int = BATCH_SIZE
@@ -155,7 +155,7 @@ def read_job(arguments: Sequence[str] | None = None, *, description: str = "") -
     add("--epochs", type=int, metavar="N", help="end after N epochs of 100 batches each")
 
     add = parser.add_argument_group("how").add_argument
-    add("--start", type=Path, metavar="FILE", help="checkpoint to begin with, for fine-tuning; "
+    add("--weights", type=Path, metavar="FILE", help="checkpoint to begin with, for fine-tuning; "
         "a third of the learning rate suits it (default: random weights)")  # fmt: skip
     add("--batch-size", type=int, metavar="N", help="pairs in a batch, all processes together "
         "(default: 8)")  # fmt: skip

@@ -12,7 +12,7 @@ Folders of your own, any size: only lengths are kept in memory, and sound is rea
 
 Fine-tuning: begin with a checkpoint, and take smaller steps than from random weights::
 
-    python -m course_utils.train --output mine.pt --start data/pretrained/denoiser.pt \
+    python -m course_utils.train --output mine.pt --weights data/pretrained/denoiser.pt \
         --learning-rate 0.001 --minutes 10 --speech VOICES --noise NOISES
 
 Several GPUs, or several processes on one processor; the batch is shared between them::
@@ -116,7 +116,7 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
     )  # fmt: skip
     validation_loader = DataLoader(material.validation_set, batch_size)
     # This order of the weights in memory makes the convolutions a tenth quicker.
-    model = Denoiser(MaskNet()) if job.start is None else load_checkpoint(job.start)
+    model = Denoiser(MaskNet()) if job.weights is None else load_checkpoint(job.weights)
     started_from = getattr(model, "metadata", None)
     model.to(device, memory_format=torch.channels_last)
     report = {
@@ -262,7 +262,7 @@ def _plan(job: Job, report: dict, batches: int, n_done: int) -> str:
         f"{torch.get_num_threads()}, workers{each}: {job.workers}",
         "batch": f"{job.batch_size} pairs of {SEGMENT_LENGTH / SAMPLE_RATE:g} s{sharing}; a step "
         f"{step}; {batches} batches an epoch",
-        "begins with": "random weights" if job.start is None else str(job.start),
+        "begins with": "random weights" if job.weights is None else str(job.weights),
         "ends after": " or ".join(ends),
         "writes": f"{job.output}, after every epoch that is the best so far",
     }
