@@ -239,7 +239,7 @@ class Augmentation:
 
     Args:
         speed: Voice and recorded noise are played faster or slower.
-        equalizer: Voice and noise are coloured, each by its own curve.
+        equalizer: Voice and noise are coloured, each by a curve of its own.
         reverse: The recorded noise is played backwards.
         room: The voice, or a crowd, stands in a simulated room.
         formula_noise: The noise comes from a formula instead of a recording.
@@ -326,46 +326,49 @@ class MixtureDataset(_SeededDataset):
         Returns:
             noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
         """
-        generator = self._generator(index)
-        chance, odds = lambda: uniform(0, 1, generator), self._augmentation
-        clean = self._draw_voice(generator)
-        noise = self._draw_noise(generator)
-        if chance() < odds.second_noise:
-            noise = mix_at_snr(noise, self._draw_noise(generator), uniform(-5, 15, generator))
-        if chance() < odds.noise_only or _rms(clean) < 10 * SILENCE_RMS:
+        generator, odds = self._generator(index), self._augmentation
+        clean, noise = self._draw_voice(generator), self._draw_noises(generator)
+        if uniform(0, 1, generator) < odds.equalizer:
+            both = equalize(torch.cat([clean, noise]), band_limit=0.2, generator=generator)
+            clean, noise = both.split(1)
+        clean = self._place(self._roughen(clean, generator), generator)
+        noise = self._roughen(noise, generator)
+        if uniform(0, 1, generator) < odds.noise_only or _rms(clean) < _SILENT:  # also in a pause
             noisy, clean = noise, torch.zeros_like(clean)
-        elif chance() < odds.clean_only:
+        elif uniform(0, 1, generator) < odds.clean_only:
             noisy = clean.clone()
         else:
             noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
         gain = _LEVEL / _rms(noisy)
         noisy, clean = noisy * gain, clean * gain
-        if chance() < odds.clipping:
+        if uniform(0, 1, generator) < odds.clipping:
             peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
             noisy = noisy.clamp(-peak, peak)
         return noisy, clean
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
-        """Fill one segment with sentences of one voice, changed as the odds say."""
+        """Fill one segment with sentences of one voice, faster or slower as the odds say."""
         length, voice = self._segment_length, _choose(self._speech, generator)
-        changed = uniform(0, 1, generator) < self._augmentation.speed
-        speed = draw_speed(generator=generator) if changed else 1.0
-        needed = math.ceil(1.5 * length * speed)  # more, so that it begins anywhere in a sentence
+        speed = self._draw_speed(generator)
+        needed = math.ceil(length * speed)
         parts, n_joined = [], 0
         while n_joined < needed:
             clip = _piece(_choose(voice, generator), needed, generator)
+            # The first sentence begins anywhere in its first half, a long one anywhere.
+            latest = 0 if parts else max(clip.shape[-1] // 2, clip.shape[-1] - needed)
+            start = int(uniform(0, latest + 1, generator))
             gain = _LEVEL / _rms(clip).clamp(min=_SILENT)
-            if clip.shape[-1] > needed:
-                clip = fit_noise(clip, needed, generator=generator)
-            parts.append(gain * clip)
-            n_joined += clip.shape[-1]
-        joined, n_cut = torch.cat(parts, dim=-1), math.ceil(length * speed)
-        start = int(uniform(0, needed - n_cut + 1, generator))
-        clip = joined[..., start : start + n_cut]
-        if _rms(clip) < _SILENT:  # a long pause: take the sentence's beginning
-            clip = joined[..., :n_cut]
-        clip = change_speed(clip, speed)[..., :length]
-        return self._place(self._colour(clip, generator), generator)
+            parts.append(gain * clip[..., start : start + needed - n_joined])
+            n_joined += parts[-1].shape[-1]
+        return change_speed(torch.cat(parts, dim=-1), speed)[..., :length]
+
+    def _draw_noises(self, generator: torch.Generator) -> Tensor:
+        """Make one segment of one noise, or of two at once, as the odds say."""
+        noise = self._draw_noise(generator)
+        if uniform(0, 1, generator) < self._augmentation.second_noise:
+            second = self._draw_noise(generator)
+            noise = mix_at_snr(noise, second, uniform(-5, 15, generator))
+        return noise
 
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
         """Make one segment of noise: recorded, from a formula, or babble."""
@@ -378,7 +381,7 @@ class MixtureDataset(_SeededDataset):
                 settings["exponent"] = uniform(-0.5, 2.5, generator)
             elif formula is mains_hum:  # engines and tools hum at any pitch
                 settings["frequency"] = uniform(40, 400, generator)
-            clip = self._colour(formula(length, generator=generator, **settings), generator)
+            clip = formula(length, generator=generator, **settings)
             return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
         if draw < odds.formula_noise + odds.babble:
             n_voices = int(torch.randint(3, 9, (), generator=generator))
@@ -388,10 +391,8 @@ class MixtureDataset(_SeededDataset):
             ]
             voices = [voice for voice in voices if _rms(voice) > SILENCE_RMS]
             if voices:
-                clip = self._place(babble(voices, length, generator=generator), generator)
-                return self._colour(clip, generator)
-        changed = uniform(0, 1, generator) < odds.speed
-        speed = draw_speed(slowest=0.5, fastest=2.0, generator=generator) if changed else 1.0
+                return self._place(babble(voices, length, generator=generator), generator)
+        speed = self._draw_speed(generator, slowest=0.5, fastest=2.0)
         needed = math.ceil(length * speed)
         clip = _piece(_choose(self._noise, generator), needed, generator)
         clip = fit_noise(clip, needed, generator=generator)
@@ -400,7 +401,13 @@ class MixtureDataset(_SeededDataset):
             clip = clip.flip(-1)
         if _rms(clip) < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
-        return self._colour(clip, generator)
+        return clip
+
+    def _draw_speed(self, generator: torch.Generator, **bounds: float) -> float:
+        """Choose how much faster to play a recording, as the odds say."""
+        if uniform(0, 1, generator) < self._augmentation.speed:
+            return draw_speed(generator=generator, **bounds)
+        return 1.0
 
     def _place(self, clip: Tensor, generator: torch.Generator) -> Tensor:
         """Put a sound into a room, as the odds say."""
@@ -408,13 +415,10 @@ class MixtureDataset(_SeededDataset):
             return add_reverberation(clip, _choose(self._rooms, generator))
         return clip
 
-    def _colour(self, clip: Tensor, generator: torch.Generator) -> Tensor:
-        """Equalise and roughen, as the odds say."""
-        odds = self._augmentation
-        if uniform(0, 1, generator) < odds.equalizer:
-            clip = equalize(clip, band_limit=0.2, generator=generator)
-        if uniform(0, 1, generator) < odds.codec:
-            clip = codec_noise(clip, generator=generator)
+    def _roughen(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        """Send a sound through a codec, as the odds say."""
+        if uniform(0, 1, generator) < self._augmentation.codec:
+            return codec_noise(clip, generator=generator)
         return clip
 
 

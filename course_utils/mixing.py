@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torchaudio.functional as AF
 from scipy.signal import fftconvolve
 from torch import Tensor
 
@@ -73,23 +72,21 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor) -> Tensor:
         TypeError: If a waveform is not a floating-point tensor, or the dtypes differ.
         ValueError: If shapes or devices differ, a clip is silent, or `snr_db` is not usable.
 
-    Source: `torchaudio.functional.add_noise`, which does the arithmetic.
-
     Notebook: 01
     """
     validate_waveform(clean, name="clean")
     validate_waveform(noise, name="noise")
     _check_same_kind(clean, noise)
-    # One gain for each clip: its channels stand in one row. Wide floats, so that the energy of
-    # quiet or half-precision clips does not underflow (Apple's GPU has no float64).
-    wide = torch.float32 if clean.device.type == "mps" else torch.float64
+    # One gain for each clip: its channels stand in one row. Half-precision clips are worked on in
+    # 32 bits, or the energy of quiet ones would underflow.
+    wide = torch.promote_types(clean.dtype, torch.float32)
     rows = clean.shape[:-2]  # () for one clip, (batch,) for a batch
     clean_rows = clean.to(wide).reshape(*rows, -1)  # (..., channel * time)
     noise_rows = noise.to(wide).reshape(*rows, -1)  # (..., channel * time)
-    _check_not_silent(clean_rows, "clean")
-    _check_not_silent(noise_rows, "noise")
-    snr = _snr_tensor(snr_db, rows).to(clean_rows)
-    noisy = AF.add_noise(clean_rows, noise_rows, snr).reshape(clean.shape).to(clean.dtype)
+    clean_rms, noise_rms = _audible_rms(clean_rows, "clean"), _audible_rms(noise_rows, "noise")
+    ratio = _amplitude_ratio(snr_db, rows).to(wide)  # before the device: some have no 64 bits
+    gain = ratio.to(clean.device) * clean_rms / noise_rms  # (...)
+    noisy = (clean_rows + gain[..., None] * noise_rows).reshape(clean.shape).to(clean.dtype)
     if not is_finite(noisy):
         raise ValueError(
             f"snr_db={snr_db} makes the noise too loud for {clean.dtype}; "
@@ -176,17 +173,20 @@ def _check_same_kind(clean: Tensor, noise: Tensor) -> None:
         )
 
 
-def _check_not_silent(rows: Tensor, name: str) -> None:
-    rms = float(rows.square().mean(dim=-1).sqrt().min())
-    if rms < SILENCE_RMS:
+def _audible_rms(rows: Tensor, name: str) -> Tensor:
+    """Give the RMS level of every row, (..., n) -> (...), and refuse silence."""
+    rms = torch.linalg.vector_norm(rows, dim=-1) / math.sqrt(rows.shape[-1])
+    lowest = min(rms.reshape(-1).tolist())
+    if lowest < SILENCE_RMS:
         raise ValueError(
-            f"{name} is silent (RMS {rms:.1g}), so no signal-to-noise ratio exists; "
+            f"{name} is silent (RMS {lowest:.1g}), so no signal-to-noise ratio exists; "
             "choose another clip or another piece of it."
         )
+    return rms
 
 
-def _snr_tensor(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
-    """Turn the wanted ratio into one finite number for each clip, or say what is wrong."""
+def _amplitude_ratio(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
+    """Turn a ratio in dB into noise over speech, one for each clip, or say what is wrong."""
     try:
         snr = torch.as_tensor(snr_db).detach()
         unusable = snr.is_complex() or snr.dtype == torch.bool
@@ -199,7 +199,7 @@ def _snr_tensor(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
             f"snr_db has shape {tuple(snr.shape)} but the waveforms hold {tuple(rows)} clips; "
             "give one number, or one for each clip of a (batch, channel, time) tensor."
         )
-    snr = snr.to(torch.float32 if snr.device.type == "mps" else torch.float64)
-    if not bool((snr.abs() <= MAX_ABS_SNR_DB).all()):  # False for NaN too
+    ratios = [10 ** (-db / 20) for db in snr.reshape(-1).tolist() if abs(db) <= MAX_ABS_SNR_DB]
+    if len(ratios) < snr.numel():  # NaN is left out too
         raise ValueError(f"snr_db is {snr_db}; give finite values from -100 to 100 dB.")
-    return snr.expand(rows)
+    return torch.tensor(ratios, dtype=torch.float64).reshape(snr.shape).expand(rows)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy import fft
-from scipy.signal import fftconvolve
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE, validate_waveform
@@ -49,9 +48,9 @@ def colored_noise(
         return _at_level(white)
     spectrum = fft.rfft(white.cpu().numpy())  # (freq,)
     frequency = fft.rfftfreq(num_samples).astype(np.float32)
-    audible = frequency >= LOWEST_CYCLES_PER_SAMPLE  # so no constant offset either
-    spectrum[~audible] = 0
-    spectrum[audible] *= frequency[audible] ** (-exponent / 2)  # amplitude = sqrt(power)
+    lowest = np.searchsorted(frequency, LOWEST_CYCLES_PER_SAMPLE)
+    spectrum[:lowest] = 0  # so no constant offset either
+    spectrum[lowest:] *= frequency[lowest:] ** (-exponent / 2)  # amplitude = sqrt(power)
     return _at_level(torch.from_numpy(fft.irfft(spectrum, num_samples)).to(white.device))
 
 
@@ -136,8 +135,8 @@ def fan_noise(
     blades = mains_hum(
         num_samples, frequency=5 * turns, sample_rate=sample_rate, generator=generator
     )
-    time = torch.arange(num_samples, dtype=torch.float64, device=air.device) / sample_rate
-    breath = 1 + 0.2 * torch.cos(2 * math.pi * (turns * time + phase))
+    time = torch.arange(num_samples, device=air.device) / sample_rate
+    breath = 1 + 0.2 * torch.cos(2 * math.pi * (turns * time + phase).float())
     return _at_level((breath * air + 0.3 * blades).squeeze(0))
 
 
@@ -199,24 +198,23 @@ def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tens
     """
     check_num_samples(num_samples)
     harmonics, fade, glide, gap, hold = _uniform(5, generator).tolist()
-    orders = torch.arange(1, 2 + int(6 * harmonics), device=_device(generator))[:, None]
-    amplitudes = ((0.2 + _uniform(len(orders), generator)[:, None]) / orders).float()
-    sound = torch.zeros(num_samples, dtype=torch.float64, device=_device(generator))
+    orders = np.arange(1, 2 + int(6 * harmonics), dtype=np.float32)[:, None]
+    amplitudes = (0.2 + _uniform(len(orders), generator)[:, None].float().cpu().numpy()) / orders
+    sound = np.full(num_samples, 1e-9, dtype=np.float32)
     start = 0
     while start < num_samples:
-        pitch, target, length = _uniform(3, generator).tolist()
+        pitch, target, length, pause = _uniform(4, generator).tolist()
         n_note = min(int(SAMPLE_RATE * 0.05 * 20 ** (hold * length)), num_samples - start)
-        path = torch.linspace(0, 1, n_note, dtype=torch.float64, device=sound.device)
-        octaves = math.log2(50) * (pitch + glide * (target - pitch) * path)  # above 100 Hz
-        hz = 100 * torch.exp2(octaves)  # (time,)
-        turns = torch.cumsum(hz, dim=0) / SAMPLE_RATE
-        angle = (2 * math.pi * (turns - turns.floor())).float()  # 64 bits until here
-        audible = orders * hz.float() < SAMPLE_RATE / 2
-        waves = amplitudes * audible * torch.sin(orders * angle)  # (harmonic, time)
-        soft = torch.minimum(path, 1 - path).mul(20).clamp(max=1.0)  # no click at either end
-        sound[start : start + n_note] = waves.sum(dim=0) * soft * torch.exp(-6 * fade * path)
-        start += n_note + int(SAMPLE_RATE * 0.5 * gap * float(_uniform(1, generator)))
-    return _at_level(sound + 1e-9)
+        path = np.linspace(0, 1, n_note, dtype=np.float32)
+        hz = 100 * 50 ** (pitch + glide * (target - pitch) * path)  # (time,)
+        turns = np.cumsum(hz, dtype=np.float64) / SAMPLE_RATE  # 64 bits keep the pitch
+        angle = (2 * math.pi * (turns - np.floor(turns))).astype(np.float32)
+        audible = orders * hz < SAMPLE_RATE / 2
+        waves = amplitudes * audible * np.sin(orders * angle)  # (harmonic, time)
+        soft = np.minimum(20 * np.minimum(path, 1 - path), 1)  # no click at either end
+        sound[start : start + n_note] += waves.sum(axis=0) * soft * np.exp(-6 * fade * path)
+        start += n_note + int(SAMPLE_RATE * 0.5 * gap * pause)
+    return _at_level(torch.from_numpy(sound).to(_device(generator)))
 
 
 def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -245,8 +243,8 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
     spectrum = fft.rfft(_normal(n_knock, generator).cpu().numpy())
     hz = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
     spectrum[(hz < low_hz) | (hz > low_hz * 2 ** (0.3 + 2.7 * width))] = 0
-    seconds = np.arange(n_knock) / SAMPLE_RATE
-    knock = fft.irfft(spectrum, n_knock) * np.exp(-seconds / (0.005 * 40**decay))
+    fading = np.arange(n_knock, dtype=np.float32) / SAMPLE_RATE / (-0.005 * 40**decay)
+    knock = fft.irfft(spectrum, n_knock) * np.exp(fading)
     period = SAMPLE_RATE / 200**rate
     n_hits = max(1, int(num_samples / period))
     beat = (np.arange(n_hits) + 0.1) * period
@@ -254,7 +252,8 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
     when = beat + jitter * num_samples * (places - 0.5) * 0.5
     hits = np.zeros(num_samples, np.float32)
     np.add.at(hits, when.astype(int) % num_samples, 0.1 + levels)
-    sound = fftconvolve(hits, knock.astype(np.float32))[:num_samples]
+    # In a circle: what the last knock leaves over rings at the beginning.
+    sound = fft.irfft(fft.rfft(hits) * fft.rfft(knock, num_samples), num_samples)
     # The tiny constant keeps a piece too short for a whole knock from being silent.
     return _at_level(torch.from_numpy(sound + 1e-9).to(_device(generator)))
 
@@ -285,7 +284,7 @@ def babble(
     check_num_samples(num_samples)
     if len(voices) == 0:
         raise ValueError("voices is empty; give at least one waveform, better four or more.")
-    crowd = torch.zeros(num_samples, dtype=torch.float64)
+    crowd = torch.zeros(num_samples)
     for number, voice in enumerate(voices):
         name = f"voices[{number}]"
         validate_waveform(voice, name=name)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from course_utils.job import Job, read_job
 
@@ -13,6 +14,7 @@ from course_utils.job import Job, read_job
 GIVEN = {
     "output": "a.pt",
     "validation": "held",
+    "weights": "b.pt",
     "minutes": "2.5",
     "epochs": "7",
     "batch_size": "6",
@@ -52,6 +54,14 @@ def test_every_option_arrives_in_its_field(folders):
         else:
             wanted = type(value)(GIVEN[field.name])
             assert value == wanted != field.default
+
+
+def test_torchrun_leaves_every_option_alone():
+    """It refuses a word that two of its own options begin with, wherever it stands."""
+    for field in dataclasses.fields(Job):
+        word = f"--{field.name.replace('_', '-')}"
+        seen = get_args_parser().parse_args(["-m", "course_utils.train", word])
+        assert seen.training_script_args == [word]
 
 
 def test_help_names_every_option_and_its_default(capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import fftconvolve
@@ -53,6 +54,15 @@ def test_closed_form_equal_powers_at_0_db_is_the_plain_sum():
     assert torch.allclose(mix_at_snr(clean, noise, 0.0), clean + 2 * noise)
     assert torch.allclose(mix_at_snr(clean, noise, 20.0), clean + 0.2 * noise)
     assert torch.allclose(mix_at_snr(clean, noise, -20), clean + 20 * noise)
+
+
+@pytest.mark.parametrize("snr_db", [-100.0, -5.0, 12.5, 100.0])
+def test_against_torchaudio(snr_db):
+    clean, noise = sound(3, 2000, seed=1, level=0.3), sound(3, 2000, seed=2, level=0.02)
+    snr = torch.full((3,), snr_db)
+    expected = torchaudio.functional.add_noise(clean.double(), noise.double(), snr.double())
+    mixed = mix_at_snr(clean[:, None], noise[:, None], snr)[:, 0].double()
+    assert torch.allclose(mixed, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float16, 0.05), (torch.bfloat16, 0.3)])

@@ -18,7 +18,7 @@ from course_utils.corpus import Clip
 from course_utils.datasets import Augmentation, MixtureDataset
 from course_utils.material import VALIDATION_CLIPS
 from course_utils.models import MaskNet
-from course_utils.training import load_checkpoint, stopped_run
+from course_utils.training import fit, load_checkpoint, stopped_run
 
 
 @pytest.fixture
@@ -121,6 +121,30 @@ def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick,
     with torch.no_grad():
         assert model(torch.zeros(1, 500)).shape == (1, 500)
     assert not [f.name for f in output.parent.iterdir() if f.name.startswith(".")]
+
+
+def test_fine_tuning_begins_with_the_weights_of_a_checkpoint(
+    tiny, options, tmp_path, monkeypatch, capsys
+):
+    assert train.main([*options, "--seed", "3"]) == 0
+    first = load_checkpoint(tmp_path / "a.pt")
+    began = []
+
+    def watch(model, *args, **kwargs):
+        began.append({name: value.clone() for name, value in model.state_dict().items()})
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(train, "fit", watch)
+    options[3] = str(tmp_path / "b.pt")
+    assert train.main([*options, "--weights", str(tmp_path / "a.pt")]) == 0
+    assert f"begins with  {tmp_path / 'a.pt'}" in capsys.readouterr().out
+    assert all(torch.equal(began[0][name], v) for name, v in first.state_dict().items())
+    second = load_checkpoint(tmp_path / "b.pt").metadata
+    assert second["started_from"]["config"]["seed"] == 3
+    assert second["started_from"] == first.metadata and "started_from" not in first.metadata
+    options[3] = str(tmp_path / "c.pt")
+    assert train.main([*options, "--weights", str(tmp_path / "none.pt")]) == 2
+    assert "path must be a checkpoint file" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
