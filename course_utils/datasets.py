@@ -253,14 +253,14 @@ class Augmentation:
     Notebook: 05
     """
 
-    speed: float = 0.7
-    equalizer: float = 0.7
+    speed: float = 0.6
+    equalizer: float = 0.6
     reverse: float = 0.3
-    room: float = 0.25
+    room: float = 0.2
     formula_noise: float = 0.45
     babble: float = 0.1
-    second_noise: float = 0.3
-    codec: float = 0.3
+    second_noise: float = 0.25
+    codec: float = 0.25
     clipping: float = 0.02
     clean_only: float = 0.04
     noise_only: float = 0.02

@@ -343,8 +343,8 @@ def _uniform(size: int, generator: torch.Generator | None) -> Tensor:
 
 def _at_level(waveform: Tensor) -> Tensor:
     """Bring (time,) to RMS 0.1 and to the shape of a mono file, (1, time)."""
-    rms = waveform.square().mean().sqrt()
-    if float(rms) < 1e-12:
+    rms = float(torch.linalg.vector_norm(waveform)) / math.sqrt(waveform.numel())
+    if rms < 1e-12:
         raise ValueError(
             f"num_samples is {waveform.numel()}, and the piece of that length is silent; "
             "ask for a longer one."
