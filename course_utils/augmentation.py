@@ -120,11 +120,11 @@ def equalize(
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite.
+        ValueError: If ``waveform`` is empty, not finite or of another shape.
 
     Notebook: 05
     """
-    validate_waveform(waveform)
+    _validate_channels(waveform)
     gains = []
     for _ in waveform:
         knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
@@ -150,11 +150,11 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite.
+        ValueError: If ``waveform`` is empty, not finite or of another shape.
 
     Notebook: 05
     """
-    validate_waveform(waveform)
+    _validate_channels(waveform)
     x = torch.nn.functional.pad(waveform, (3, 3))
     # A half-band filter: gain 0 at the bottom, 1/2 at 4 kHz and 1 at 8 kHz (Deslauriers, Dubuc).
     highs = waveform / 2 - (9 / 32) * (x[:, 2:-4] + x[:, 4:-2]) + (x[:, :-6] + x[:, 6:]) / 32
@@ -191,6 +191,16 @@ def swell(
         knots, size=n_samples, mode="linear", align_corners=True
     )
     return waveform * torch.exp(gain_db[0] * (math.log(10) / 20)).to(waveform)
+
+
+def _validate_channels(waveform: Tensor) -> None:
+    """Refuse what is no sound, or not of shape (channel, time)."""
+    validate_waveform(waveform)
+    if waveform.ndim != 2:
+        raise ValueError(
+            f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
+            "give one clip, and a single channel as waveform[None]."
+        )
 
 
 @lru_cache(maxsize=len(_SPEEDS))

@@ -58,6 +58,15 @@ def test_silence_stays_silence_and_bad_input_is_refused(change):
         change(torch.zeros(1, 1000, dtype=torch.int16), generator=_seeded())
 
 
+@pytest.mark.parametrize("change", [equalize, codec_noise])
+@pytest.mark.parametrize("shape", [(1000,), (2, 1, 1000)])
+def test_another_shape_gets_a_sentence(change, shape):
+    with pytest.raises(
+        ValueError, match=r"must have shape \(channel, time\), got .* waveform.None"
+    ):
+        change(torch.zeros(shape))
+
+
 @settings(max_examples=30, deadline=None)
 @given(time=st.integers(1, 3000), seed=st.integers(0, 1000))
 def test_any_length_stays_finite(time, seed):
