@@ -116,7 +116,7 @@ def equalize(
         generator: Source of randomness.
 
     Returns:
-        The coloured clip, same shape; its level may change by up to ``max_db``.
+        The coloured channels, same shape and RMS levels; silence stays silence.
 
     Raises:
         TypeError: If ``waveform`` is no floating-point tensor.
@@ -132,7 +132,11 @@ def equalize(
         if uniform(0, 1, generator) < band_limit:
             gain_db -= 60 * ((_HZ - uniform(3000, 7000, generator)) / 300).clip(0, 1)
         gains.append(10 ** (gain_db / 20))
-    return _filter(waveform, torch.from_numpy(np.stack(gains)))
+    coloured = _filter(waveform, torch.from_numpy(np.stack(gains)))
+    before, after = (
+        torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (waveform, coloured)
+    )
+    return coloured * (before / after.clamp(min=1e-12))
 
 
 def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -213,7 +217,8 @@ def _filter(waveform: Tensor, gain: Tensor) -> Tensor:
     """Give each frequency its gain, (channel, freq) at `_HZ`, without moving the sound in time.
 
     By overlap-save: half of the filter's taps lie ahead of time, and of every block the first
-    `_N_TAPS` samples are of no use. Short blocks are quicker than one transform of all.
+    `_N_TAPS` samples are of no use. Short blocks are quicker than one transform of all, and than
+    SciPy's ``oaconvolve``, which this would otherwise be.
     """
     n_channels, length = waveform.shape
     size = _HOP + _N_TAPS

@@ -136,7 +136,7 @@ def fan_noise(
         num_samples, frequency=5 * turns, sample_rate=sample_rate, generator=generator
     )
     time = torch.arange(num_samples, device=air.device) / sample_rate
-    breath = 1 + 0.2 * torch.cos(2 * math.pi * (turns * time + phase).float())
+    breath = 1 + 0.2 * torch.cos(2 * math.pi * (turns * time + phase))
     return _at_level((breath * air + 0.3 * blades).squeeze(0))
 
 

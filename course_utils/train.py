@@ -115,9 +115,8 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         num_workers=job.workers, pin_memory=device.type == "cuda",
     )  # fmt: skip
     validation_loader = DataLoader(material.validation_set, batch_size)
-    # This order of the weights in memory makes the convolutions a tenth quicker.
     model = Denoiser(MaskNet()) if job.weights is None else load_checkpoint(job.weights)
-    started_from = getattr(model, "metadata", None)
+    # This order of the weights in memory makes the convolutions a tenth quicker.
     model.to(device, memory_format=torch.channels_last)
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
@@ -128,12 +127,11 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         "processes": processes,
         "device": str(device),
         "augmentation": asdict(Augmentation()) if job.noisy is None else None,
+        "started_from": model.metadata if job.weights is not None else None,
         "version": __version__,
         "commit": _commit(),
         "torch": str(torch.__version__),
     }
-    if started_from is not None:
-        report["started_from"] = started_from
     n_done = _epochs_done(job, report)
     if rank() == 0:
         print(_plan(job, report, len(train_loader), n_done), flush=True)

@@ -141,7 +141,7 @@ def test_fine_tuning_begins_with_the_weights_of_a_checkpoint(
     assert all(torch.equal(began[0][name], v) for name, v in first.state_dict().items())
     second = load_checkpoint(tmp_path / "b.pt").metadata
     assert second["started_from"]["config"]["seed"] == 3
-    assert second["started_from"] == first.metadata and "started_from" not in first.metadata
+    assert second["started_from"] == first.metadata and first.metadata["started_from"] is None
     options[3] = str(tmp_path / "c.pt")
     assert train.main([*options, "--weights", str(tmp_path / "none.pt")]) == 2
     assert "path must be a checkpoint file" in capsys.readouterr().err
