@@ -8,7 +8,6 @@ MP3 with nothing else installed; `torchaudio.load` needs FFmpeg and TorchCodec s
 import math
 import os
 import struct
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import soundfile
 import torch
 import torchaudio.functional
 from torch import Tensor
+
+from course_utils.files import written_whole
 
 SAMPLE_RATE = 16_000
 """Samples per second used by the whole course."""
@@ -236,17 +237,14 @@ def save_audio(
             f"path {str(target)!r} exists already; choose another name or pass overwrite=True."
         )
     samples = encode(waveform, subtype)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        soundfile.write(str(temporary), samples, sample_rate, subtype=subtype, format=file_format)
-        os.replace(temporary, target)
+        with written_whole(target) as temporary:
+            soundfile.write(temporary, samples, sample_rate, subtype=subtype, format=file_format)
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(
             f"path {str(target)!r} could not be written ({error}); check the number of "
             "channels, the sample rate and the free space."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:

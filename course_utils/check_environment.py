@@ -102,7 +102,7 @@ def _check_checkpoint(root: Path = ROOT) -> str:
     if not file.is_file():
         raise Problem("no trained denoiser in data/pretrained", CLONE)
     try:
-        from course_utils.training import load_checkpoint
+        from course_utils.checkpoints import load_checkpoint
 
         load_checkpoint(file)
     except Exception as error:

@@ -21,7 +21,7 @@ from course_utils.augmentation import (
     swell,
     uniform,
 )
-from course_utils.folders import AUDIO_SUFFIXES, AudioFile
+from course_utils.files import AUDIO_SUFFIXES
 from course_utils.mixing import SILENCE_RMS, add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import (
     babble,
@@ -46,6 +46,40 @@ _SILENT = 1e-4
 _PAUSE = 0.003
 # Places in recorded pairs lie on a grid of 40 ms: whole samples at every usual rate.
 _GRID = 25
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """One file of an index.
+
+    Attributes:
+        path: Where it lies.
+        duration: Its length in seconds.
+    """
+
+    path: str
+    duration: float
+
+    def read_piece(self, num_samples: int, *, generator: torch.Generator) -> Tensor:
+        """Read a piece from a random place; the rest of the file stays unread.
+
+        Args:
+            num_samples: Its length at 16 kHz; a shorter file is read whole.
+            generator: Source of the random place.
+
+        Returns:
+            Shape (1, time), at 16 kHz.
+
+        Raises:
+            ValueError: If the file has gone or is damaged.
+
+        Notebook: 05
+        """
+        seconds = num_samples / SAMPLE_RATE
+        latest = max(0.0, self.duration - seconds)
+        offset = latest * torch.rand((), generator=generator).item()
+        return load_audio(self.path, sample_rate=SAMPLE_RATE, offset=offset, duration=seconds)[0]
+
 
 Clip = Tensor | AudioFile
 

@@ -12,19 +12,17 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from course_utils.checkpoints import save_checkpoint, save_run, stopped_run
 from course_utils.distributed import average, from_first, rank, share_model
-from course_utils.features import STFTConfig
-from course_utils.models import Denoiser, MaskNet
+from course_utils.models import Denoiser
 
 Loss = Callable[..., Tensor]
-_LAST_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
 
 
 @dataclass(frozen=True)
@@ -310,8 +308,8 @@ def fit(
                 kept = {**(metadata or {}), "config": asdict(config), "history": history}
                 if is_best:
                     save_checkpoint(checkpoint_path, model, metadata=kept)
-                _save(
-                    _last_path(checkpoint_path),
+                save_run(
+                    checkpoint_path,
                     {
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
@@ -329,111 +327,6 @@ def fit(
         model.load_state_dict(best)
         model.eval()
     return history
-
-
-def save_checkpoint(
-    path: str | os.PathLike, model: Denoiser, *, metadata: dict | None = None
-) -> None:
-    """Write a denoiser's weights and settings; the file appears whole or not at all.
-
-    Args:
-        path: Where to write, usually ``.pt``; an older checkpoint there is replaced.
-        model: The denoiser.
-        metadata: Plain numbers, strings, lists and dicts to keep beside the weights.
-
-    Notebook: 05
-    """
-    _save(
-        Path(path),
-        {
-            "stft": asdict(model.config),
-            "net": model.net.settings,
-            "weights": model.net.state_dict(),
-            "metadata": metadata or {},
-        },
-    )
-
-
-def load_checkpoint(path: str | os.PathLike) -> Denoiser:
-    """Read a denoiser that `save_checkpoint` wrote, ready to use.
-
-    Args:
-        path: The checkpoint file.
-
-    Returns:
-        The denoiser on the CPU, in eval mode; its metadata is in ``.metadata``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a checkpoint of this course.
-
-    Notebook: 05, 06
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"path must be a checkpoint file, got {str(path)!r}, which does not exist; run "
-            "lesson 5 or take data/pretrained/denoiser.pt."
-        )
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
-        model.net.load_state_dict(saved["weights"])
-    except Exception as error:
-        raise ValueError(
-            f"path must be a checkpoint of this course, got {str(path)!r}, which cannot be read "
-            f"as one ({type(error).__name__}); train it again or take data/pretrained/denoiser.pt."
-        ) from error
-    model.metadata = saved.get("metadata", {})
-    return model.eval()
-
-
-def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
-    """Read what a stopped run left beside its checkpoint.
-
-    Args:
-        checkpoint_path: The ``checkpoint_path`` of `fit`.
-
-    Returns:
-        Weights, optimizer, random state, history and metadata; None if there is no such file.
-
-    Raises:
-        ValueError: If the file is damaged or of another kind.
-
-    Notebook: 05
-    """
-    path = _last_path(checkpoint_path)
-    if path is None or not path.exists():
-        return None
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        return {key: saved[key] for key in _LAST_KEYS}
-    except Exception as error:
-        raise ValueError(
-            f"checkpoint_path must have a file of this course beside it to go on from, got "
-            f"{str(path)!r}, which cannot be read as one ({type(error).__name__}); remove it and "
-            "start anew."
-        ) from error
-
-
-def _save(path: Path, content: dict) -> None:
-    """Write beside the target first, then rename: a stop half-way leaves the old file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        torch.save(content, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _last_path(checkpoint_path: str | os.PathLike | None) -> Path | None:
-    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it."""
-    if checkpoint_path is None:
-        return None
-    path = Path(checkpoint_path)
-    return path.with_name(f"{path.stem}.last{path.suffix}")
 
 
 def _farewell(history: list[dict], checkpoint_path: str | os.PathLike | None) -> str:

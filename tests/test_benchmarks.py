@@ -16,7 +16,7 @@ import compare_models  # noqa: E402
 import designs  # noqa: E402
 import judges  # noqa: E402
 
-from course_utils.evaluate import make_test_pairs  # noqa: E402
+from course_utils.evaluate.pairs import make_test_pairs  # noqa: E402
 from course_utils.models import Denoiser, MaskNet, count_parameters  # noqa: E402
 
 

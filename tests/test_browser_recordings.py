@@ -15,16 +15,17 @@ import torch
 from lab import ROOT, errors, new_page, open_notebook, run_all, wait_until_idle
 from playwright.sync_api import Page, expect
 
-from course_utils.denoise import DEFAULT_CHECKPOINT, denoise_waveform
-from course_utils.recordings import AudioInput, download_link
-from course_utils.training import load_checkpoint
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
+from course_utils.denoise.files import denoise_waveform
+from course_utils.widgets.recordings import AudioInput, download_link
 
 PITCH = 440  # Hz: what the microphone hears
 INPUT = """import torch
-from course_utils import denoise, recordings, training
+from course_utils import checkpoints, denoise
+from course_utils.widgets import recordings
 voice = recordings.AudioInput("My voice", torch.full((1, 16_000), 0.1), 16_000)
 voice"""
-RESULT = """model = training.load_checkpoint(denoise.DEFAULT_CHECKPOINT)
+RESULT = """model = checkpoints.load_checkpoint(checkpoints.DEFAULT_CHECKPOINT)
 cleaned = denoise.denoise_waveform(voice.waveform, voice.sample_rate, model)
 print(f"kernel has {tuple(voice.waveform.shape)} at {voice.sample_rate} Hz")
 recordings.download_link(cleaned, voice.sample_rate, "cleaned.wav")"""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from course_utils.catalogue import CATALOGUE, table
+from course_utils.public_sets.catalogue import CATALOGUE, table
 
 entries = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
 OFFICIAL = {"datashare.ed.ac.uk", "www.openslr.org", "zenodo.org", "github.com"}

@@ -14,9 +14,10 @@ import soundfile
 import torch
 
 from course_utils import corpus
-from course_utils.catalogue import Archive, PublicSet, table
 from course_utils.corpus import Clip, check_files, load_manifest, pair_folders, select
-from course_utils.public_sets import musan
+from course_utils.public_sets import __main__ as command
+from course_utils.public_sets.catalogue import Archive, PublicSet, table
+from course_utils.public_sets.layouts import musan
 
 COLUMNS = [column.name for column in fields(Clip) if column.name != "data_dir"]
 CLIPS = [
@@ -197,13 +198,13 @@ def one_set(monkeypatch, tmp_path):
         count=lambda folder: len(musan(folder)),
         use={"noise": "musan/noise"},
     )
-    monkeypatch.setattr(corpus, "CATALOGUE", {"tiny": entry})
+    monkeypatch.setattr(command, "CATALOGUE", {"tiny": entry})
     return archive
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list"], ["--list", "musan"]])
 def test_the_command_lists_the_room_and_the_sets(arguments, tmp_path, capsys):
-    assert corpus.main([*arguments, "--folder", str(tmp_path / "sets")]) == 0
+    assert command.main([*arguments, "--folder", str(tmp_path / "sets")]) == 0
     first, _, *rest = capsys.readouterr().out.splitlines()
     assert re.match(r"[\d.]+ GB free in ", first)
     assert "\n".join(rest) == table()
@@ -211,7 +212,7 @@ def test_the_command_lists_the_room_and_the_sets(arguments, tmp_path, capsys):
 
 
 def test_nothing_is_fetched_without_yes(one_set, tmp_path, capsys):
-    assert corpus.main(["tiny", "--folder", str(tmp_path / "sets")]) == 1
+    assert command.main(["tiny", "--folder", str(tmp_path / "sets")]) == 1
     said = capsys.readouterr().out
     for word in ("one noise", "CC0", "https://example.org/tiny", "GB to fetch", "--yes"):
         assert word in said
@@ -219,8 +220,8 @@ def test_nothing_is_fetched_without_yes(one_set, tmp_path, capsys):
 
 
 def test_an_archive_becomes_a_set_and_is_found_the_next_time(one_set, tmp_path, capsys):
-    command = ["tiny", "--folder", str(tmp_path / "sets")]
-    assert corpus.main([*command, "--archive", str(one_set), "--yes"]) == 0
+    words = ["tiny", "--folder", str(tmp_path / "sets")]
+    assert command.main([*words, "--archive", str(one_set), "--yes"]) == 0
     said = capsys.readouterr().out
     assert said.index("licence: CC0") < said.index("unpacking")
     noise = tmp_path / "sets" / "tiny" / "musan" / "noise"
@@ -228,7 +229,7 @@ def test_an_archive_becomes_a_set_and_is_found_the_next_time(one_set, tmp_path, 
         f"1 recordings or pairs\nthe other commands take it as --noise {noise}"
     )
     assert len(musan(tmp_path / "sets" / "tiny")) == 1 and one_set.is_file()
-    assert corpus.main(command) == 0  # nothing to agree to: it is there
+    assert command.main(words) == 0  # nothing to agree to: it is there
     assert "unpacking" not in capsys.readouterr().out
 
 
@@ -241,7 +242,7 @@ def test_an_archive_becomes_a_set_and_is_found_the_next_time(one_set, tmp_path, 
     ],
 )
 def test_every_error_is_one_sentence_and_code_2(one_set, tmp_path, capsys, arguments, reason):
-    assert corpus.main([*arguments, "--folder", str(tmp_path / "sets")]) == 2
+    assert command.main([*arguments, "--folder", str(tmp_path / "sets")]) == 2
     said = capsys.readouterr().err
     assert re.match(rf"error: .*{reason}", said) and said.count("\n") == 1
     assert not list((tmp_path / "sets").glob("*"))
@@ -251,8 +252,8 @@ def test_an_interruption_says_how_to_go_on(one_set, tmp_path, capsys, monkeypatc
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "fetch", interrupted)
-    assert corpus.main(["tiny", "--yes", "--folder", str(tmp_path)]) == 1
+    monkeypatch.setattr(command, "fetch", interrupted)
+    assert command.main(["tiny", "--yes", "--folder", str(tmp_path)]) == 1
     assert "the same command goes on from here" in capsys.readouterr().err
 
 

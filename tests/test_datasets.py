@@ -8,12 +8,7 @@ from torch.utils.data import DataLoader
 
 from course_utils.audio import save_audio
 from course_utils.augmentation import equalize
-from course_utils.datasets import (
-    NO_AUGMENTATION,
-    Augmentation,
-    MixtureDataset,
-    NoisyCleanDataset,
-)
+from course_utils.datasets import NO_AUGMENTATION, Augmentation, MixtureDataset, NoisyCleanDataset
 
 
 def _noise(time, seed=0, level=0.1):

@@ -10,12 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_utils import denoise
 from course_utils.audio import audio_info, load_audio, resample, save_audio
 from course_utils.baselines import do_nothing, wiener_filter
-from course_utils.denoise import denoise_waveform
+from course_utils.checkpoints import load_checkpoint, save_checkpoint
+from course_utils.denoise import __main__ as command
+from course_utils.denoise import files
+from course_utils.denoise.files import denoise_waveform
 from course_utils.models import Denoiser, MaskNet
-from course_utils.training import load_checkpoint, save_checkpoint
 
 RATE = 16_000
 STATUS = Path("/proc/self/status")
@@ -47,7 +48,7 @@ class FixedMask(torch.nn.Module):
 def use_mask(monkeypatch, value, **options):
     """Let the command find a denoiser that only multiplies."""
     denoiser = Denoiser(FixedMask(value, **options)).eval()
-    monkeypatch.setattr(denoise, "load_checkpoint", lambda path: denoiser)
+    monkeypatch.setattr(command, "load_checkpoint", lambda path: denoiser)
 
 
 def tone(seconds, rate, frequency=440.0, channels=1):
@@ -62,7 +63,7 @@ def write(path, waveform, rate, subtype="PCM_16"):
 
 
 def run(*arguments):
-    return denoise.main([str(argument) for argument in arguments])
+    return command.main([str(argument) for argument in arguments])
 
 
 # --- denoise_waveform ----------------------------------------------------------------------
@@ -264,7 +265,7 @@ def test_a_denoiser_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch
 def test_a_file_in_blocks_is_the_recording_in_memory_mixed_with_the_noisy_one(
     tmp_path, checkpoint, monkeypatch, mix, rate
 ):
-    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    monkeypatch.setattr(files, "_BLOCK_SECONDS", 1)
     waveform = tone(3.3, rate, channels=2) + 0.05 * torch.randn(2, round(3.3 * rate))
     noisy = write(tmp_path / "noisy.wav", waveform, rate, "FLOAT")
     assert run(noisy, tmp_path / "clean.wav", "--checkpoint", checkpoint, "--mix", mix) == 0
@@ -277,7 +278,7 @@ def test_a_file_in_blocks_is_the_recording_in_memory_mixed_with_the_noisy_one(
 def test_the_memory_does_not_grow_with_the_recording(tmp_path, checkpoint):
     """Six minutes instead of one: the five more would take 38 MB as samples alone."""
     program = (
-        "import sys; from course_utils import denoise; denoise.main(sys.argv[1:]);"
+        "import sys; from course_utils.denoise.__main__ import main; main(sys.argv[1:]);"
         f"print(*(line for line in open({str(STATUS)!r}) if 'VmHWM' in line))"
     )
     peaks = []
@@ -315,7 +316,7 @@ def test_ctrl_c_stops_and_leaves_nothing_half_written(tmp_path, monkeypatch, cap
         if n == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    monkeypatch.setattr(files, "_BLOCK_SECONDS", 1)
     use_mask(monkeypatch, 0.5, at_call=press)
     noisy = write(tmp_path / "noisy.wav", tone(5.0, RATE), RATE)
     assert run(noisy, tmp_path / "clean.wav") == 130
@@ -324,8 +325,8 @@ def test_ctrl_c_stops_and_leaves_nothing_half_written(tmp_path, monkeypatch, cap
 
 
 def test_a_long_file_says_how_far_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(denoise, "_LONG_SECONDS", 4)
-    monkeypatch.setattr(denoise, "_BLOCK_SECONDS", 1)
+    monkeypatch.setattr(command, "_LONG_SECONDS", 4)
+    monkeypatch.setattr(files, "_BLOCK_SECONDS", 1)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     use_mask(monkeypatch, 0.5)
     for seconds in (3.0, 5.0):
@@ -336,7 +337,7 @@ def test_a_long_file_says_how_far_it_is(tmp_path, monkeypatch, capsys):
 
 
 def test_a_result_too_long_for_wav_becomes_rf64(tmp_path, monkeypatch):
-    monkeypatch.setattr(denoise, "_WAV_BYTES", 30_000)
+    monkeypatch.setattr(files, "_WAV_BYTES", 30_000)
     use_mask(monkeypatch, 0.5)
     for seconds, kind in ((0.5, b"RIFF"), (1.0, b"RF64")):
         noisy = write(tmp_path / f"{seconds}.wav", tone(seconds, RATE), RATE)

@@ -16,12 +16,15 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from course_utils import distributed, train
+from course_utils import distributed
 from course_utils.audio import save_audio
+from course_utils.checkpoints import stopped_run
 from course_utils.datasets import MixtureDataset
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
-from course_utils.training import TrainConfig, fit, seed_everything, stopped_run
+from course_utils.train import __main__ as command
+from course_utils.train import run
+from course_utils.training import TrainConfig, fit, seed_everything
 
 BATCH = 4
 
@@ -160,11 +163,13 @@ def test_two_processes_train_as_one_does(alone, together):
 _TINY = """
 import os, sys
 from pathlib import Path
-from course_utils import models, train
-train.SEGMENT_LENGTH, train.BATCHES_PER_EPOCH, train.score = 4000, 2, lambda model: {}
-train.MaskNet = lambda: models.MaskNet(channels=(4, 4, 4), hidden_size=8)
+from course_utils import models
+from course_utils.train import __main__ as command
+from course_utils.train import run
+run.SEGMENT_LENGTH, run.BATCHES_PER_EPOCH, run.score = 4000, 2, lambda model: {}
+run.MaskNet = lambda: models.MaskNet(channels=(4, 4, 4), hidden_size=8)
 Path(sys.argv.pop(1), os.environ["RANK"]).write_text(str(os.getpid()))
-sys.exit(train.main())
+sys.exit(command.main())
 """
 
 
@@ -179,9 +184,9 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_an_epoch_at_most_is_l
     script.write_text(_TINY)
     options = ["--speech", str(tmp_path / "speech"), "--noise", str(tmp_path / "noise")]
     options += ["--output", str(output), "--workers", "0", "--batch-size", "4", "--resume"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     job = subprocess.Popen(
-        [*command, str(script), str(tmp_path), *options, "--epochs", "100000"],
+        [*launcher, str(script), str(tmp_path), *options, "--epochs", "100000"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -196,11 +201,11 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_an_epoch_at_most_is_l
     done = stopped_run(output)["history"]
     assert len(done) >= said.count("\nepoch ") >= 1
 
-    monkeypatch.setattr(train, "SEGMENT_LENGTH", 4000)
-    monkeypatch.setattr(train, "BATCHES_PER_EPOCH", 2)
-    monkeypatch.setattr(train, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
-    monkeypatch.setattr(train, "score", lambda model: {})
-    assert train.main([*options, "--epochs", str(len(done) + 1)]) == 0
+    monkeypatch.setattr(run, "SEGMENT_LENGTH", 4000)
+    monkeypatch.setattr(run, "BATCHES_PER_EPOCH", 2)
+    monkeypatch.setattr(run, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
+    monkeypatch.setattr(run, "score", lambda model: {})
+    assert command.main([*options, "--epochs", str(len(done) + 1)]) == 0
     assert f"after {len(done)} epoch" in capsys.readouterr().out
     again = stopped_run(output)["history"]
     assert again[:-1] == done and len(again) == len(done) + 1
@@ -220,8 +225,8 @@ def test_a_lost_process_is_a_sentence_and_other_errors_stay_what_they_are(monkey
 
 
 def test_a_batch_that_cannot_be_shared_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "num_processes", lambda: 3)
-    assert train.main(["--output", str(tmp_path / "a.pt"), "--batch-size", "8"]) == 2
+    monkeypatch.setattr(run, "num_processes", lambda: 3)
+    assert command.main(["--output", str(tmp_path / "a.pt"), "--batch-size", "8"]) == 2
     assert "batch_size must be a multiple of the number of processes, 3, got 8; try 9" in (
         capsys.readouterr().err
     )

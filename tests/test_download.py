@@ -6,7 +6,7 @@ import hashlib
 import pytest
 from loopback import serving
 
-from course_utils.download import download, file_checksum
+from course_utils.public_sets.download import download, file_checksum
 
 CONTENT = bytes(range(256)) * 4096  # one megabyte
 SIZE = len(CONTENT)

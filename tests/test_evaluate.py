@@ -13,9 +13,11 @@ import torch
 from course_utils import evaluate
 from course_utils.audio import SAMPLE_RATE, save_audio
 from course_utils.baselines import do_nothing, wiener_filter
+from course_utils.checkpoints import save_checkpoint
+from course_utils.evaluate import __main__ as command
+from course_utils.evaluate import pairs
 from course_utils.metrics import si_sdr, snr
 from course_utils.models import Denoiser, MaskNet
-from course_utils.training import save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ CLIPS = {
 
 @pytest.fixture
 def fake_corpus(monkeypatch):
-    monkeypatch.setattr(evaluate, "select", lambda *, role, split, data_dir: CLIPS[role])
+    monkeypatch.setattr(pairs, "select", lambda *, role, split, data_dir: CLIPS[role])
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +212,7 @@ def test_a_csv_holds_every_row_and_is_written_whole(tmp_path):
 def test_quick_prints_every_table_and_writes_the_csv(fake_corpus, checkpoint, tmp_path, capsys):
     path = tmp_path / "rows.csv"
     arguments = ["--quick", "--checkpoint", str(checkpoint), "--csv", str(path)]
-    assert evaluate.main(arguments) == 0
+    assert command.main(arguments) == 0
     text = capsys.readouterr().out
     for word in (
         "PESQ by SNR",
@@ -231,7 +233,7 @@ def test_two_folders_are_scored_without_columns(checkpoint, tmp_path, capsys):
         noise = level * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
         save_audio(tmp_path / folder / "a.wav", 0.5 * clean + noise, SAMPLE_RATE)
     folders = ["--noisy", str(tmp_path / "noisy"), "--clean", str(tmp_path / "clean")]
-    assert evaluate.main([*folders, "--checkpoint", str(checkpoint)]) == 0
+    assert command.main([*folders, "--checkpoint", str(checkpoint)]) == 0
     assert "1 pair," in capsys.readouterr().out
 
 
@@ -245,7 +247,7 @@ def test_two_folders_are_scored_without_columns(checkpoint, tmp_path, capsys):
 )
 def test_what_cannot_work_is_one_sentence(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert evaluate.main(arguments) == 2
+    assert command.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 

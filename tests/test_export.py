@@ -8,12 +8,12 @@ import onnxruntime
 import pytest
 import torch
 
-from course_utils import export, features
+from course_utils import features
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
-from course_utils.denoise import DEFAULT_CHECKPOINT
-from course_utils.export import OPSET, OneFrame, empty_memory, export_one_frame, export_onnx
+from course_utils.denoise import export
+from course_utils.denoise.export import OPSET, OneFrame, empty_memory, export_one_frame, export_onnx
 from course_utils.models import WORKING_LEVEL, Denoiser, MaskNet
-from course_utils.training import load_checkpoint
 
 
 @pytest.fixture(scope="module")

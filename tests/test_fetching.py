@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from loopback import serving
 
-from course_utils import fetching
-from course_utils.catalogue import Archive, PublicSet
-from course_utils.fetching import DOWNLOADS, SUMS, fetch, free_space
+from course_utils.public_sets import fetching
+from course_utils.public_sets.catalogue import Archive, PublicSet
+from course_utils.public_sets.fetching import DOWNLOADS, SUMS, fetch, free_space
 
 
 def make_archive(names, prefix=b""):

@@ -4,9 +4,10 @@ import pytest
 import soundfile
 import torch
 
-from course_utils import folders
+from course_utils import datasets
 from course_utils.audio import save_audio
-from course_utils.folders import AudioFile, all_files, fingerprint, hold_out, list_audio
+from course_utils.datasets import AudioFile
+from course_utils.train.folders import all_files, fingerprint, hold_out, list_audio
 
 
 def _noise(time, seed=0):
@@ -78,7 +79,7 @@ def test_nothing_but_the_piece_is_read(tmp_path, monkeypatch):
         asked.append(place["duration"])
         return _noise(4000), 16000
 
-    monkeypatch.setattr(folders, "load_audio", load_audio)
+    monkeypatch.setattr(datasets, "load_audio", load_audio)
     file = all_files(list_audio(tmp_path))[0]
     assert asked == []
     file.read_piece(4000, generator=torch.Generator())

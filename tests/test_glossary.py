@@ -5,15 +5,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-from course_utils.glossary import TERMS, Term, as_markdown
+from glossary import TERMS, Term, as_markdown
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def test_the_page_is_made_from_the_list():
     page = (NOTEBOOKS / "glossary.md").read_text(encoding="utf-8")
-    assert page == as_markdown(), "run: python -m course_utils.glossary > notebooks/glossary.md"
+    assert page == as_markdown(), "run: python site/glossary.py > notebooks/glossary.md"
 
 
 def test_the_page_is_in_the_order_of_the_alphabet():

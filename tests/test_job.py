@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch.distributed.run import get_args_parser
 
-from course_utils.job import Job, read_job
+from course_utils.train.job import Job, read_job
 
 # A value for each option that takes one, none of them the default.
 GIVEN = {

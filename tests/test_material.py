@@ -5,9 +5,8 @@ import torch
 
 from course_utils import datasets
 from course_utils.audio import save_audio
-from course_utils.datasets import MixtureDataset, NoisyCleanDataset, SegmentDataset
-from course_utils.folders import AudioFile
-from course_utils.material import VALIDATION_CLIPS, from_folders, from_pairs
+from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
+from course_utils.train.material import VALIDATION_CLIPS, from_folders, from_pairs
 
 SIZES = {"size": 6, "segment_length": 4000}
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from course_utils.losses import waveform_mse
 from course_utils.models import Denoiser, MaskNet
-from course_utils.monitor import TrainingMonitor
 from course_utils.training import TrainConfig, fit
+from course_utils.widgets.monitor import TrainingMonitor
 
 
 def entry(epoch, loss, seconds):

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from course_utils.datasets import NoisyCleanDataset
-from course_utils.public_sets import demand, esc50, librispeech, musan, voicebank_demand
+from course_utils.public_sets.layouts import demand, esc50, librispeech, musan, voicebank_demand
 
 
 def write(root, *names):

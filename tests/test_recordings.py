@@ -9,11 +9,10 @@ import soundfile
 import torch
 
 from course_utils import widgets
-from course_utils.denoise import DEFAULT_CHECKPOINT
-from course_utils.explorer import Explorer
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.mixing import mix_at_snr
-from course_utils.recordings import AudioInput, download_link, read_recording
-from course_utils.training import load_checkpoint
+from course_utils.widgets.frame import Explorer
+from course_utils.widgets.recordings import AudioInput, download_link, read_recording
 
 STAND_IN = torch.full((1, 800), 0.25)
 PIECE = 2**20

@@ -14,19 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "course_utils"
 
-# A module imports only what stands before it, so that a reader can start at the top.
-MODULES = [
-    *("audio", "preprocessing", "noise", "mixing", "augmentation"),
-    *("download", "unpacking", "public_sets", "catalogue", "fetching", "corpus"),
-    *("folders", "datasets", "material"),
-    *("features", "models", "streaming", "export", "baselines"),
-    *("perception", "losses"),
-    *("distributed", "training", "metrics"),
-    *("plotting", "listening", "recordings", "explorer", "widgets", "monitor"),
-    *("glossary", "exercises"),
-    *("denoise", "evaluate", "job", "train", "check_environment"),
-]
-MAY_SHOW = {"plotting", "listening", "recordings", "explorer", "widgets", "monitor", "exercises"}
+# What draws, plays or is touched; everything else is arithmetic and files.
+MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 TOP_LEVEL = {
     *("README.md", "LICENSE", "Makefile", "requirements.txt", "pyproject.toml", ".gitignore"),
@@ -40,8 +29,16 @@ RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "onnxscript"}
 PROMISED = {"librosa"}
 
 
+def table_of_modules() -> list[str]:
+    """The modules in the order of README's table: each imports only what stands above it."""
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| \[`(\w+)`\]\(course_utils/(\w+)(?:\.py|/)?\)", text, re.M)
+    assert all(shown == linked for shown, linked in rows)
+    return [shown for shown, _ in rows]
+
+
 def module_of(file: Path) -> str:
-    """The module's name in MODULES: a subpackage counts as one."""
+    """The module's name in README's table: a folder counts as one."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -130,23 +127,26 @@ def test_licences_say_which_is_for_what():
 
 
 def test_every_module_has_its_place():
-    assert {module_of(file) for file in package_files()} == set(MODULES)
+    listed = table_of_modules()
+    assert len(set(listed)) == len(listed)
+    assert {module_of(file) for file in package_files()} == set(listed)
 
 
 @pytest.mark.parametrize("file", package_files(), ids=lambda f: str(f.relative_to(PACKAGE)))
 def test_imports_point_one_way(file):
-    own = module_of(file)
+    """A module imports only what stands before it, so that a reader can start at the top."""
+    order, own = table_of_modules(), module_of(file)
     for name in imports(file.read_text()):
         parts = name.split(".")
-        if parts[0] != "course_utils" or len(parts) == 1 or parts[1] not in MODULES:
+        if parts[0] != "course_utils" or len(parts) == 1 or parts[1] not in order:
             continue
-        if parts[1] == own == "exercises":
-            continue  # the lessons' checks share feedback.py
-        assert MODULES.index(parts[1]) < MODULES.index(own), f"{own} imports {parts[1]}"
+        if parts[1] == own and file.parent != PACKAGE:
+            continue  # inside a folder
+        assert order.index(parts[1]) < order.index(own), f"{own} imports {parts[1]}"
 
 
 @pytest.mark.parametrize("file", package_files(), ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_only_four_modules_may_show_anything(file):
+def test_arithmetic_draws_and_plays_nothing(file):
     if module_of(file) not in MAY_SHOW:
         assert not third_party(file.read_text()) & SHOWING
 
@@ -176,6 +176,7 @@ def test_test_requirements_are_pinned_and_used():
     files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "data").glob("*.py")]
     used = set().union(*(third_party(file.read_text()) for file in files))
     used -= {file.stem for file in files}  # a test may import a neighbour
+    used -= {"glossary"}  # in site/
     learner, tester = pins("requirements.txt"), pins("tests/requirements.txt")
     assert not set(learner) & set(tester), "one package, one place"
     names = {IMPORTED_AS.get(name, name) for name in (*learner, *tester)}
@@ -208,13 +209,6 @@ def test_the_table_of_lessons_lists_the_notebooks():
         first = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells[0].source
         assert question in first, f"{name} asks another question"
         assert f"{minutes} minutes" in first, f"{name} takes another time"
-
-
-def test_the_table_of_modules_lists_the_modules():
-    text = (ROOT / "README.md").read_text()
-    rows = re.findall(r"^\| \[`(\w+)`\]\(course_utils/(\w+)(?:\.py|/)?\)", text, re.M)
-    assert all(shown == linked for shown, linked in rows)
-    assert [shown for shown, _ in rows] == MODULES
 
 
 def test_ci_runs_the_readmes_test_command():

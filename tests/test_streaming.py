@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils.audio import resample
-from course_utils.features import STFTConfig
-from course_utils.models import Denoiser, MaskNet
-from course_utils.streaming import (
+from course_utils.denoise.streaming import (
     StreamingDenoiser,
     StreamingResampler,
     denoise_blocks,
     measure_level,
 )
+from course_utils.features import STFTConfig
+from course_utils.models import Denoiser, MaskNet
 
 RATE = 16_000
 

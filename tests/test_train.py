@@ -12,13 +12,16 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from course_utils import __version__, train
+from course_utils import __version__
 from course_utils.audio import save_audio
+from course_utils.checkpoints import load_checkpoint, stopped_run
 from course_utils.corpus import Clip
 from course_utils.datasets import Augmentation, MixtureDataset
-from course_utils.material import VALIDATION_CLIPS
 from course_utils.models import MaskNet
-from course_utils.training import fit, load_checkpoint, stopped_run
+from course_utils.train import __main__ as command
+from course_utils.train import run
+from course_utils.train.material import VALIDATION_CLIPS, make_datasets
+from course_utils.training import fit
 
 
 @pytest.fixture
@@ -48,18 +51,18 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(train, "SEGMENT_LENGTH", 8000)
-    monkeypatch.setattr(train, "BATCHES_PER_EPOCH", 2)
-    some = train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
-    monkeypatch.setattr(train, "make_test_pairs", lambda **_: some)
+    monkeypatch.setattr(run, "SEGMENT_LENGTH", 8000)
+    monkeypatch.setattr(run, "BATCHES_PER_EPOCH", 2)
+    some = run.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
+    monkeypatch.setattr(run, "make_test_pairs", lambda **_: some)
 
 
 @pytest.fixture
 def tiny(quick, monkeypatch):
-    monkeypatch.setattr(train, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
+    monkeypatch.setattr(run, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
     # Two threads for so small a network would only wait for each other.
-    monkeypatch.setattr(train, "share_cores", lambda *_, **__: torch.set_num_threads(1))
-    monkeypatch.setattr(train, "score", lambda model: {})
+    monkeypatch.setattr(run, "share_cores", lambda *_, **__: torch.set_num_threads(1))
+    monkeypatch.setattr(run, "score", lambda model: {})
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def _folders(tmp_path, *names, count=3):
 
 
 def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
-    train_set, validation_set = train.make_datasets(
+    train_set, validation_set = make_datasets(
         corpus, size=4, segment_length=8000, augmentation=Augmentation()
     )
     assert len(train_set) == 4 and len(validation_set) == VALIDATION_CLIPS
@@ -96,14 +99,14 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
             for side in (ours, theirs)
         ]
         assert not any(torch.equal(a, b) for a in flat[0] for b in flat[1])
-    again = train.make_datasets(corpus, size=4, segment_length=8000, seed=5)[1]
+    again = make_datasets(corpus, size=4, segment_length=8000, seed=5)[1]
     assert torch.equal(again[3][0], validation_set[3][0])
 
 
 def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick, tmp_path, capsys):
     output = tmp_path / "out" / "denoiser.pt"
     options = ["--data", str(corpus), "--output", str(output), "--minutes", "0.05"]
-    assert train.main([*options, "--batch-size", "2"]) == 0
+    assert command.main([*options, "--batch-size", "2"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("learns from  0 min of speech, 0 min of recorded noise\n")
     assert "processes: 1" in said and "2 pairs of 0.5 s" in said and "0.05 minutes" in said
@@ -126,7 +129,7 @@ def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick,
 def test_fine_tuning_begins_with_the_weights_of_a_checkpoint(
     tiny, options, tmp_path, monkeypatch, capsys
 ):
-    assert train.main([*options, "--seed", "3"]) == 0
+    assert command.main([*options, "--seed", "3"]) == 0
     first = load_checkpoint(tmp_path / "a.pt")
     began = []
 
@@ -134,21 +137,21 @@ def test_fine_tuning_begins_with_the_weights_of_a_checkpoint(
         began.append({name: value.clone() for name, value in model.state_dict().items()})
         return fit(model, *args, **kwargs)
 
-    monkeypatch.setattr(train, "fit", watch)
+    monkeypatch.setattr(run, "fit", watch)
     options[3] = str(tmp_path / "b.pt")
-    assert train.main([*options, "--weights", str(tmp_path / "a.pt")]) == 0
+    assert command.main([*options, "--weights", str(tmp_path / "a.pt")]) == 0
     assert f"begins with  {tmp_path / 'a.pt'}" in capsys.readouterr().out
     assert all(torch.equal(began[0][name], v) for name, v in first.state_dict().items())
     second = load_checkpoint(tmp_path / "b.pt").metadata
     assert second["started_from"]["config"]["seed"] == 3
     assert second["started_from"] == first.metadata and first.metadata["started_from"] is None
     options[3] = str(tmp_path / "c.pt")
-    assert train.main([*options, "--weights", str(tmp_path / "none.pt")]) == 2
+    assert command.main([*options, "--weights", str(tmp_path / "none.pt")]) == 2
     assert "path must be a checkpoint file" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
-    code = train.main(["--data", str(tmp_path / "nowhere"), "--output", str(tmp_path / "a.pt")])
+    code = command.main(["--data", str(tmp_path / "nowhere"), "--output", str(tmp_path / "a.pt")])
     error = capsys.readouterr().err
     assert code == 2 and "nowhere" in error and error.count("\n") == 1
     assert not (tmp_path / "a.pt").exists()
@@ -156,7 +159,7 @@ def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
 
 def test_resume_goes_on_bit_for_bit(tiny, options, tmp_path, monkeypatch, capsys):
     """Stopped after the first of three epochs, in which nothing may differ from a whole run."""
-    assert train.main(options) == 0
+    assert command.main(options) == 0
     whole = stopped_run(tmp_path / "a.pt")
 
     def stop_after_one(board, report):
@@ -167,11 +170,11 @@ def test_resume_goes_on_bit_for_bit(tiny, options, tmp_path, monkeypatch, capsys
 
     options[3] = str(tmp_path / "b.pt")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_reporter", stop_after_one)
-        assert train.main(options) == 130
+        patch.setattr(run, "_reporter", stop_after_one)
+        assert command.main(options) == 130
     assert "--resume goes on" in capsys.readouterr().err
     assert len(stopped_run(tmp_path / "b.pt")["history"]) == 1
-    assert train.main([*options, "--resume"]) == 0
+    assert command.main([*options, "--resume"]) == 0
     assert "after 1 epoch(s) of a stopped run" in capsys.readouterr().out
     resumed = stopped_run(tmp_path / "b.pt")
     for row, expected in zip(resumed["history"], whole["history"], strict=True):
@@ -185,13 +188,13 @@ def test_resume_goes_on_bit_for_bit(tiny, options, tmp_path, monkeypatch, capsys
 def test_resume_begins_where_there_is_nothing_and_refuses_other_data(
     tiny, options, corpus, tmp_path, capsys
 ):
-    assert train.main([*options, "--resume"]) == 0
+    assert command.main([*options, "--resume"]) == 0
     assert "from the beginning" in capsys.readouterr().out
     before = (tmp_path / "a.pt").read_bytes()
     manifest = corpus / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("noise_train_d", "noise_train_c"))
     for other, name in ((options, "data_fingerprint"), ([*options, "--batch-size", "4"], "")):
-        assert train.main([*other, "--resume"]) == 2
+        assert command.main([*other, "--resume"]) == 2
         error = capsys.readouterr().err
         assert f"resume must go on with the {name}" in error and error.count("\n") == 1
     assert (tmp_path / "a.pt").read_bytes() == before
@@ -200,17 +203,17 @@ def test_resume_begins_where_there_is_nothing_and_refuses_other_data(
 def test_nothing_is_replaced_without_being_told(tiny, options, tmp_path, capsys):
     (tmp_path / "a.pt").write_text("precious")
     for extra in ([], ["--resume"]):
-        assert train.main([*options, *extra]) == 2
+        assert command.main([*options, *extra]) == 2
         assert "a.pt" in (error := capsys.readouterr().err) and "--force" in error
     assert (tmp_path / "a.pt").read_text() == "precious"
-    assert train.main([*options, "--force"]) == 0
+    assert command.main([*options, "--force"]) == 0
     assert load_checkpoint(tmp_path / "a.pt").metadata["steps"] == 6  # three epochs of two batches
 
 
 def test_folders_of_speech_and_noise(tiny, tmp_path, capsys):
     folders = _folders(tmp_path, "speech", "noise")
     common = ["--batch-size", "2", "--workers", "0", "--epochs", "1"]
-    assert train.main([*folders, *common, "--output", str(tmp_path / "a.pt")]) == 0
+    assert command.main([*folders, *common, "--output", str(tmp_path / "a.pt")]) == 0
     assert "2 files of speech, 0 min in 2 files of noise" in capsys.readouterr().out
     assert load_checkpoint(tmp_path / "a.pt").metadata["augmentation"]["speed"] > 0
 
@@ -219,7 +222,7 @@ def test_recorded_pairs_with_accumulation_and_mixed_precision(tiny, tmp_path, ca
     folders = _folders(tmp_path, "noisy", "clean")
     common = ["--batch-size", "2", "--workers", "0", "--epochs", "1", "--accumulate", "2"]
     common += ["--mixed-precision", "--output", str(tmp_path / "a.pt")]
-    assert train.main([*folders, *common]) == 0
+    assert command.main([*folders, *common]) == 0
     said = capsys.readouterr().out
     assert "recorded pairs" in said and "every 2 batches; 2 batches an epoch" in said
     metadata = load_checkpoint(tmp_path / "a.pt").metadata
@@ -230,7 +233,7 @@ def test_recorded_pairs_with_accumulation_and_mixed_precision(tiny, tmp_path, ca
 def test_a_file_that_breaks_during_training_is_one_sentence(tiny, tmp_path, capsys, monkeypatch):
     """The worker's error brings a traceback along; only what counts is shown."""
     folders = _folders(tmp_path, "speech", "noise")
-    find = train._find_material
+    find = run._find_material
 
     def find_and_break(job):
         material = find(job)
@@ -238,8 +241,8 @@ def test_a_file_that_breaks_during_training_is_one_sentence(tiny, tmp_path, caps
             path.write_bytes(path.read_bytes()[:100])
         return material
 
-    monkeypatch.setattr(train, "_find_material", find_and_break)
-    code = train.main([*folders, "--epochs", "9", "--output", str(tmp_path / "a.pt")])
+    monkeypatch.setattr(run, "_find_material", find_and_break)
+    code = command.main([*folders, "--epochs", "9", "--output", str(tmp_path / "a.pt")])
     error = capsys.readouterr().err
     assert code == 2 and error.startswith("error: path") and "cut short" in error
     assert error.count("\n") == 1
@@ -256,7 +259,7 @@ def test_a_killed_worker_is_one_sentence_and_loses_an_epoch_at_most(
         return mix(dataset, index)
 
     monkeypatch.setattr(MixtureDataset, "__getitem__", mix_and_die)
-    assert train.main([*options, "--workers", "1"]) == 2
+    assert command.main([*options, "--workers", "1"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: a worker was lost") and "--resume" in error
     assert error.count("\n") == 1
@@ -264,7 +267,7 @@ def test_a_killed_worker_is_one_sentence_and_loses_an_epoch_at_most(
 
 
 def test_tensorboard_gets_every_epoch(tiny, options, tmp_path):
-    assert train.main([*options, "--tensorboard", str(tmp_path / "logs")]) == 0
+    assert command.main([*options, "--tensorboard", str(tmp_path / "logs")]) == 0
     history = stopped_run(tmp_path / "a.pt")["history"]
     log = EventAccumulator(str(tmp_path / "logs"))
     log.Reload()
@@ -283,7 +286,7 @@ def test_without_tensorboard_one_sentence_says_how_to_get_it(options, monkeypatc
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    assert train.main([*options, "--tensorboard", "logs"]) == 2
+    assert command.main([*options, "--tensorboard", "logs"]) == 2
     error = capsys.readouterr().err
     assert "pip install tensorboard" in error and error.count("\n") == 1
     assert not Path("logs").exists()
@@ -297,7 +300,7 @@ def test_without_tensorboard_one_sentence_says_how_to_get_it(options, monkeypatc
     ],
 )
 def test_options_that_cannot_be_used_are_named(wrong, sentence, tmp_path, capsys):
-    assert train.main(["--output", str(tmp_path / "a.pt"), *wrong]) == 2
+    assert command.main(["--output", str(tmp_path / "a.pt"), *wrong]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -307,5 +310,5 @@ def test_a_gpu_without_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     with pytest.raises(ValueError, match="mixed_precision needs.*got 'Tesla T4'; leave it out"):
-        train._check_precision(torch.device("cuda"))
-    train._check_precision(torch.device("cpu"))
+        run._check_precision(torch.device("cuda"))
+    run._check_precision(torch.device("cpu"))

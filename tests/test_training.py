@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
 from course_utils.features import STFTConfig
 from course_utils.losses import waveform_mse
 from course_utils.models import Denoiser, MaskNet
@@ -12,11 +13,8 @@ from course_utils.training import (
     TrainConfig,
     evaluate_loss,
     fit,
-    load_checkpoint,
-    save_checkpoint,
     seed_everything,
     share_cores,
-    stopped_run,
     train_one_epoch,
 )
 

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from course_utils.unpacking import unpack
+from course_utils.public_sets.unpacking import unpack
 
 
 def make_zip(path, files):

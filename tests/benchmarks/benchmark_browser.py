@@ -18,12 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab import chromium, jupyterlab, open_notebook, run_all
 
 SET_UP = """
-from course_utils import corpus, denoise, mixing, training, widgets
+from course_utils import checkpoints, corpus, mixing, widgets
 from course_utils.features import STFTConfig
 clean = corpus.select(role="speech", split="test")[0].load()[:, :48_000]
 noise = mixing.fit_noise(corpus.select(role="noise", split="test")[0].load(), clean.shape[-1])
 noisy = mixing.mix_at_snr(clean, noise, 5.0)
-model = training.load_checkpoint(denoise.DEFAULT_CHECKPOINT)
+model = checkpoints.load_checkpoint(checkpoints.DEFAULT_CHECKPOINT)
 """
 EXPLORERS = {
     "snr_explorer": "widgets.snr_explorer(clean, noise, 16_000)",

@@ -21,8 +21,8 @@ from peers import make_peers
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import DATA_DIR
-from course_utils.denoise import DEFAULT_CHECKPOINT
 from course_utils.evaluate import (
     BASELINES,
     format_table,
@@ -30,10 +30,9 @@ from course_utils.evaluate import (
     read_pairs,
     score_pairs,
     write_csv,
-)  # fmt: skip
+)
 from course_utils.metrics import SCORES, summarize
 from course_utils.plotting import COLORS, use_course_style
-from course_utils.training import load_checkpoint
 
 LESSON_CHECKPOINT = DATA_DIR.parent / "notebooks" / "output" / "denoiser.pt"
 SHIPPED, LESSON, NOTHING = "shipped denoiser", "lesson 5's denoiser", "do nothing"

@@ -15,7 +15,8 @@ import torch
 from course_utils.datasets import NO_AUGMENTATION, Augmentation
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
-from course_utils.train import BATCH_SIZE, SEGMENT_LENGTH, make_datasets
+from course_utils.train.job import BATCH_SIZE
+from course_utils.train.material import SEGMENT_LENGTH, make_datasets
 
 ROUNDS = 50
 

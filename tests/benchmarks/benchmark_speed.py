@@ -25,15 +25,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils.audio import SAMPLE_RATE, resample
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
-from course_utils.denoise import DEFAULT_CHECKPOINT
-from course_utils.evaluate import make_test_pairs, score_pairs
-from course_utils.export import OneFrame, empty_memory, export_onnx
+from course_utils.denoise.export import OneFrame, empty_memory, export_onnx
+from course_utils.denoise.streaming import StreamingDenoiser
+from course_utils.evaluate.pairs import make_test_pairs, score_pairs
 from course_utils.features import magnitude, stft
 from course_utils.metrics import summarize
 from course_utils.models import Denoiser, count_parameters
-from course_utils.streaming import StreamingDenoiser
-from course_utils.training import load_checkpoint
 
 COLUMNS = {
     "real_time_factor": "real-time factor",

@@ -22,11 +22,11 @@ from torch.utils.data import DataLoader
 from course_utils.audio import SAMPLE_RATE, save_audio
 from course_utils.datasets import Augmentation, MixtureDataset
 from course_utils.distributed import joined, num_processes, rank, share_model, share_of
-from course_utils.folders import all_files, list_audio
 from course_utils.losses import denoising_loss
-from course_utils.material import SEGMENT_LENGTH, make_datasets
 from course_utils.models import Denoiser, MaskNet
-from course_utils.train import BATCH_SIZE
+from course_utils.train.folders import all_files, list_audio
+from course_utils.train.job import BATCH_SIZE
+from course_utils.train.material import SEGMENT_LENGTH, make_datasets
 from course_utils.training import seed_everything, share_cores, train_one_epoch
 
 FILE_SECONDS = 10

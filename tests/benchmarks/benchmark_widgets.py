@@ -13,8 +13,7 @@ import torch
 from course_utils.features import STFTConfig
 from course_utils.mixing import mix_at_snr
 from course_utils.models import Denoiser, MaskNet
-from course_utils.widgets import (
-    Explorer,
+from course_utils.widgets.explorers import (
     alignment_explorer,
     denoise_explorer,
     mask_explorer,
@@ -22,6 +21,7 @@ from course_utils.widgets import (
     snr_explorer,
     stft_explorer,
 )
+from course_utils.widgets.frame import Explorer
 
 SAMPLE_RATE = 16_000
 REPEATS = 3

@@ -23,11 +23,13 @@ from torch import Tensor, nn
 
 from course_utils.audio import SAMPLE_RATE
 from course_utils.datasets import Augmentation
-from course_utils.evaluate import make_test_pairs, score_pairs, write_csv
+from course_utils.evaluate.pairs import make_test_pairs, score_pairs
+from course_utils.evaluate.tables import write_csv
 from course_utils.losses import compressed_mse, denoising_loss, magnitude_mse
 from course_utils.metrics import pesq
 from course_utils.models import Denoiser, count_parameters
-from course_utils.train import BATCH_SIZE, SEGMENT_LENGTH, make_datasets
+from course_utils.train.job import BATCH_SIZE
+from course_utils.train.material import SEGMENT_LENGTH, make_datasets
 from course_utils.training import seed_everything
 
 LOSSES = {

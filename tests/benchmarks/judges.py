@@ -19,9 +19,9 @@ from speechmos import dnsmos as guesser
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.denoise import DEFAULT_CHECKPOINT
-from course_utils.evaluate import make_test_pairs, write_csv
-from course_utils.training import load_checkpoint
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
+from course_utils.evaluate.pairs import make_test_pairs
+from course_utils.evaluate.tables import write_csv
 
 HEARD_AT_ONCE = 144_160  # samples: it listens to 9.01 s
 OPINIONS = {"speech": "sig_mos", "background": "bak_mos", "overall": "ovrl_mos"}

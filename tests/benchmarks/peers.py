@@ -18,7 +18,8 @@ from webrtc_noise_gain import AudioProcessor
 
 from course_utils.audio import SAMPLE_RATE, resample
 from course_utils.corpus import select
-from course_utils.evaluate import format_table, make_test_pairs, score_pairs
+from course_utils.evaluate.pairs import make_test_pairs, score_pairs
+from course_utils.evaluate.tables import format_table
 from course_utils.preprocessing import estimate_delay
 
 _LEVEL, _HIGHEST_PEAK = 0.1, 0.9

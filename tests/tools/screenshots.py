@@ -17,12 +17,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab import ROOT, chromium, jupyterlab, open_notebook, run_all
 
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
-from course_utils.denoise import DEFAULT_CHECKPOINT
 from course_utils.features import STFTConfig, stft
 from course_utils.mixing import fit_noise, mix_at_snr
 from course_utils.plotting import plot_spectrogram
-from course_utils.training import load_checkpoint
 
 IMAGES = ROOT / "notebooks" / "images"
 SNR_DB = 5.0

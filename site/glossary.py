@@ -2,7 +2,7 @@
 
 `notebooks/glossary.md` is made from this list::
 
-    python -m course_utils.glossary > notebooks/glossary.md
+    python site/glossary.py > notebooks/glossary.md
 """
 
 from __future__ import annotations

@@ -17,16 +17,6 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from course_utils.audio import resample
-from course_utils.explorer import (
-    Explorer,
-    View,
-    empty_picture,
-    first_seconds,
-    levels_db,
-    make_figure,
-    set_picture,
-    set_spectrogram,
-)
 from course_utils.features import (
     WINDOW_NAMES,
     STFTConfig,
@@ -50,6 +40,16 @@ from course_utils.plotting import (
     full_scale_reference,
     label_axes,
     outline,
+)
+from course_utils.widgets.frame import (
+    Explorer,
+    View,
+    empty_picture,
+    first_seconds,
+    levels_db,
+    make_figure,
+    set_picture,
+    set_spectrogram,
 )
 
 # The handler runs when the slider is let go, not at every step on the way; its name is whole.

@@ -11,19 +11,13 @@ from torch.utils.data import Dataset
 from course_utils.audio import SAMPLE_RATE
 from course_utils.corpus import DATA_DIR, select
 from course_utils.datasets import (
+    AudioFile,
     Augmentation,
     MixtureDataset,
     NoisyCleanDataset,
     SegmentDataset,
 )
-from course_utils.folders import (
-    AudioFile,
-    Index,
-    all_files,
-    fingerprint,
-    hold_out,
-    list_audio,
-)
+from course_utils.train.folders import Index, all_files, fingerprint, hold_out, list_audio
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE
 PAIRS_PER_EPOCH = 800

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils.public_sets import demand, esc50, librispeech, musan, voicebank_demand
+from course_utils.public_sets.layouts import demand, esc50, librispeech, musan, voicebank_demand
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@ The test pairs are the same on every machine: each noise recording of the test s
 sentences of the test voices at each signal-to-noise ratio, all places drawn from one seed.
 """
 
-import argparse
-import csv
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +16,9 @@ from course_utils.audio import SAMPLE_RATE
 from course_utils.baselines import do_nothing, spectral_subtraction, wiener_filter
 from course_utils.corpus import DATA_DIR, Clip, select
 from course_utils.datasets import NoisyCleanDataset
-from course_utils.denoise import DEFAULT_CHECKPOINT
-from course_utils.metrics import SCORES, score_clip, summarize
+from course_utils.metrics import SCORES, score_clip
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.preprocessing import normalize_pair
-from course_utils.training import load_checkpoint
 
 _ABOUT = ("name", "kind", "snr_db", "noise", "voice", "room")
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -33,7 +27,6 @@ BASELINES = {
     "spectral subtraction": spectral_subtraction,
     "Wiener filter": wiener_filter,
 }
-DECIMALS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 1}
 
 
 @dataclass(frozen=True)
@@ -191,149 +184,6 @@ def score_pairs(
     return rows
 
 
-def format_table(
-    rows: Iterable[Mapping],
-    *,
-    score: str,
-    by: str | None,
-    lines: str = "method",
-    unit: str | None = "noise",
-    overall: bool = True,
-) -> str:
-    """Lay out one score as text: a line for each method, a column for each value of `by`.
-
-    Args:
-        rows: What `score_pairs` returned.
-        score: The key to average, such as "pesq" or "si_sdr_improvement".
-        by: Key of the columns, such as "snr_db" or "kind"; None for none.
-        lines: Key of the lines; lines="kind" and by="method" turn a wide table on its side.
-        unit: Passed on to `metrics.summarize`: rows that are drawn together for the interval.
-        overall: Add a last column, the mean of the line with its 95 % interval.
-
-    Returns:
-        The table, ready to print in a fixed-width font.
-
-    Raises:
-        ValueError: No rows, or a key that they lack.
-
-    Notebook: 06
-    """
-    rows = list(rows)
-    means = summarize(rows, by=lines, scores=score, unit=unit)
-    cells = summarize(rows, by=(lines, by), scores=score, num_resamples=1) if by else []
-    values = {(cell[lines], cell[by]): cell[score] for cell in cells}
-    name = score.removeprefix("input_").removesuffix("_improvement")
-    places = DECIMALS.get(name, 2)
-    columns = list(dict.fromkeys(column for _, column in values))
-    table = [["", *map(_title, columns)]]
-    for mean in means:
-        found = (values.get((mean[lines], column)) for column in columns)
-        cells = ["" if value is None else f"{value:z.{places}f}" for value in found]
-        table.append([_title(mean[lines]), *cells])
-    if overall:
-        table[0].append("all clips [95 % interval]")
-        for text, mean in zip(table[1:], means, strict=True):
-            low, high = (f"{mean[score + end]:z.{places}f}" for end in ("_low", "_high"))
-            text.append(f"{mean[score]:z.{places}f} [{low}, {high}]")
-    return _align(table)
-
-
-def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
-    """Write rows to a CSV file, whole or not at all.
-
-    Args:
-        path: The file; one that exists is replaced.
-        rows: Mappings with the same keys.
-
-    Raises:
-        ValueError: No rows, or a folder that does not exist.
-
-    Notebook: 06
-    """
-    target = Path(path)
-    if not rows:
-        raise ValueError("rows must hold at least one line to write, got none; score some first.")
-    if not target.parent.is_dir() or target.is_dir():
-        raise ValueError(f"path must name a file in a folder that exists, got {str(target)!r}.")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 after the tables, 2 after a sentence about what is wrong.
-
-    Args:
-        arguments: What stands behind the command; None takes it from the shell.
-
-    Returns:
-        The exit code.
-
-    Notebook: 06
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m course_utils.evaluate",
-        description="Score a checkpoint beside three baselines on the test split.",
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, action="append", help="a denoiser (.pt); may be repeated"
-    )
-    parser.add_argument("--noisy", type=Path, help="folder of noisy recordings, with --clean")
-    parser.add_argument("--clean", type=Path, help="folder of clean recordings, same names")
-    parser.add_argument("--csv", type=Path, help="also write every clip's scores to this file")
-    parser.add_argument("--quick", action="store_true", help="a few pairs only: half a minute")
-    options = parser.parse_args(arguments)
-    try:
-        _run(options)
-    except (ValueError, TypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    """Score and print; everything that can be wrong is checked before the long part."""
-    if (options.noisy is None) != (options.clean is None):
-        raise ValueError("--noisy and --clean belong together, got only one; pass both folders.")
-    if options.csv is not None and not options.csv.parent.is_dir():
-        raise ValueError(f"--csv must lie in a folder that exists, got {str(options.csv)!r}.")
-    methods = dict(BASELINES)
-    for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
-        methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)
-    if options.noisy is not None:
-        pairs = read_pairs(options.noisy, options.clean)
-        pairs = pairs[:: max(1, len(pairs) // 20)] if options.quick else pairs
-    elif options.quick:
-        pairs = make_test_pairs(snrs_db=(0, 10), sentences_per_noise=1, noises_per_kind=1)
-    else:
-        pairs = make_test_pairs()
-    started = time.perf_counter()
-    rows = score_pairs(pairs, methods, on_pair=_show_progress if sys.stderr.isatty() else None)
-    unit = "noise" if options.noisy is None else "name"
-    print(f"{len(pairs)} pair{'s' * (len(pairs) != 1)}, {time.perf_counter() - started:.0f} s")
-    for score in SCORES:
-        title = score.upper().replace("_", "-")
-        if options.noisy is not None:
-            print(f"\n{title}\n{format_table(rows, score=score, by=None, unit=unit)}")
-            continue
-        print(f"\n{title} by SNR\n{format_table(rows, score=score, by='snr_db')}")
-        by_kind = format_table(rows, score=score, by="method", lines="kind", overall=False)
-        print(f"\n{title} by kind of noise\n{by_kind}")
-    if options.csv is not None:
-        write_csv(options.csv, rows)
-
-
-def _show_progress(done: int, total: int) -> None:
-    """Count on one line of the terminal."""
-    print(f"\r{done} of {total} pairs", end="\n" if done == total else "", file=sys.stderr)
-
-
 def _mix_pair(
     sentence: Clip, noise_clip: Clip, clean: Tensor, noise: Tensor, snr_db: float, room: str
 ) -> EvaluationPair:
@@ -376,21 +226,3 @@ def _score(pair: EvaluationPair, method: str, estimate: Tensor, scores: Sequence
         return score_clip(estimate=estimate, reference=pair.clean, scores=scores)
     except ValueError as error:
         raise ValueError(f"{pair.name!r}, {method}: {error}") from error
-
-
-def _title(value) -> str:
-    """A number of dB as "-5 dB", anything else as it is."""
-    return f"{value:g} dB" if isinstance(value, int | float) else str(value)
-
-
-def _align(table: list[list[str]]) -> str:
-    """Pad cells to columns: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        line[:] = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        line[0] = line[0].strip().ljust(widths[0])
-    return "\n".join("  ".join(line).rstrip() for line in table)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

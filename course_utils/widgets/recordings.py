@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import uuid
 from pathlib import Path
 
 import anywidget
@@ -25,6 +24,7 @@ from course_utils.audio import (
     to_mono,
     validate_waveform,
 )
+from course_utils.files import written_whole
 from course_utils.preprocessing import rms_db
 
 OWN_FOLDER = Path("output/own")
@@ -145,15 +145,10 @@ class AudioInput(anywidget.AnyWidget):
     def _keep(self, name: str, content: bytes) -> None:
         """Write a file beside its place, and let it take the place once it proves good."""
         target = self._folder / f"{_fingerprint(content)}_{_plain(name)}"
-        part = self._folder / f".{uuid.uuid4().hex}{target.suffix}"
         self._folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(target, replace=False) as part:
             part.write_bytes(content)
             waveform, sample_rate = read_recording(part, name=name)
-            if not target.exists():
-                os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
         self._take(waveform, sample_rate, target, name)
 
     def _take(self, waveform: Tensor, sample_rate: int, path: Path, name: str) -> None:

@@ -5,12 +5,8 @@ network hears up to 8 kHz, so of a recording at 44.1 or 48 kHz nothing above 8 k
 Files go through in blocks: hours need no more memory than seconds.
 """
 
-import argparse
 import os
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import soundfile
@@ -25,34 +21,15 @@ from course_utils.audio import (
     resample,
     validate_waveform,
 )
-from course_utils.corpus import DATA_DIR
+from course_utils.denoise.streaming import denoise_blocks, measure_level
+from course_utils.files import written_whole
 from course_utils.models import Denoiser
-from course_utils.streaming import denoise_blocks, measure_level
-from course_utils.training import load_checkpoint
-
-DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
-SUFFIXES = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".au",
-    ".caf",
-    ".w64",
-)
-"""Names of files that are taken for sound in a folder; soundfile reads some rarer ones too."""
 
 _BLOCK_SECONDS = 10
 _SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
 _SAMPLE_BYTES |= {"FLOAT": 4, "DOUBLE": 8}
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
 _MP3_SLACK = 0.1  # seconds; without a length in its header, that of an MP3 file is estimated
-_CLEAR = "\033[K"  # wipes what is left of the line in a terminal
-_LONG_SECONDS = 30  # from here on, the command says how far it is
 
 
 def denoise_waveform(
@@ -138,8 +115,8 @@ def denoise_file(
     Notebook: 06
     """
     source, target = Path(noisy), Path(clean)
-    _check_mix(mix)
-    _check_target(source, target, force=overwrite)
+    check_mix(mix)
+    check_target(source, target, force=overwrite)
     info = audio_info(source)
     rate = denoiser.config.sample_rate
     level = measure_level(_read_blocks(source, info), info.sample_rate, at_rate=rate)
@@ -153,129 +130,42 @@ def denoise_file(
                 on_block(done, info.num_frames)
 
     subtype = _subtype(info.subtype, target)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
+    with written_whole(target) as temporary:
         peak = _write_blocks(temporary, target, estimates(), info, subtype)
         loud = peak > 1 and subtype.startswith("PCM")  # whole numbers would cut the tops off
         if loud:
             softer = (piece / peak for piece in estimates())
             _write_blocks(temporary, target, softer, info, subtype)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return 1 / peak if loud else 1.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def check_mix(mix: float) -> None:
+    """Say what is wrong with a share of the noisy sound.
 
     Args:
-        arguments: What stands behind the command; None takes it from the shell.
+        mix: The share.
 
-    Returns:
-        The exit code: 0 when everything is written, 1 when some files of a folder are not, 2
-        after a sentence about what is wrong, 130 when stopped with Ctrl-C.
-
-    Notebook: 06
+    Raises:
+        TypeError: It is no number.
+        ValueError: It lies outside of 0 to 1.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m course_utils.denoise", description="Remove noise from recordings."
-    )
-    parser.add_argument(
-        "noisy", type=Path, help="WAV, FLAC, Ogg, MP3, any rate and channels; or a folder of them"
-    )
-    parser.add_argument("clean", type=Path, help="the .wav or .flac to write; or a folder")
-    parser.add_argument(
-        "--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="a trained denoiser (.pt)"
-    )
-    parser.add_argument("--force", action="store_true", help="replace files that exist")
-    parser.add_argument(
-        "--mix", type=float, default=0.0, help="keep so much of the noisy sound, 0 to 1 (0)"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        _check_mix(options.mix)
-        if options.noisy.is_dir():
-            return _denoise_folder(options)
-        _check_target(options.noisy, options.clean, force=options.force)
-        audio_info(options.noisy)
-        denoiser = load_checkpoint(options.checkpoint)
-        print(_denoise_one(options.noisy, options.clean, denoiser, options))
-    except (ValueError, TypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: the file in work is not written.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _denoise_folder(options: argparse.Namespace) -> int:
-    """Clean every sound file of a folder; a bad one does not stop the others."""
-    source, target = options.noisy, options.clean
-    if target.is_file() or target.suffix.lower() in SUFFIXES:
-        raise ValueError(f"clean must be a folder, as noisy is one, got {str(target)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"clean must lie in a folder that exists, got {str(target)!r}; make it.")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"clean must be another folder than noisy, got {str(target)!r} twice.")
-    files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in SUFFIXES]
-    files = [file for file in files if file.is_file() and not file.name.startswith(".")]
-    if not files:
-        raise ValueError(f"noisy must hold sound files, got {str(source)!r} without any.")
-    denoiser, failed = load_checkpoint(options.checkpoint), {}
-    made = not target.exists()
-    target.mkdir(exist_ok=True)
-    try:
-        for file in files:
-            keeps_name = file.suffix.lower() in (".wav", ".flac")
-            name = file.name if keeps_name else f"{file.name}.wav"  # call.mp3 and call.wav differ
-            try:
-                print(_denoise_one(file, target / name, denoiser, options), flush=True)
-            except (ValueError, TypeError, OSError) as error:
-                failed[file.name] = error
-    finally:
-        if made and not any(target.iterdir()):
-            target.rmdir()
-    if failed:
-        print(f"error: {len(failed)} of {len(files)} files are not done:", file=sys.stderr)
-        print(*(f"  {name}: {error}" for name, error in failed.items()), sep="\n", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse.Namespace) -> str:
-    """Clean one file, with a line of progress if it is long; say in a line what was done."""
-    info, started = audio_info(noisy), time.perf_counter()
-
-    def show(done: int, total: int) -> None:
-        spent = time.perf_counter() - started
-        left = f"{done / total:4.0%}, {spent * (total - done) / done:.0f} s left"
-        print(f"\r{noisy.name}: {left}{_CLEAR}", end="\r", file=sys.stderr, flush=True)
-
-    long = info.duration > _LONG_SECONDS and sys.stderr.isatty()
-    gain = denoise_file(
-        noisy, clean, denoiser,
-        mix=options.mix, overwrite=options.force, on_block=show if long else None,
-    )  # fmt: skip
-    if long:
-        print(end=_CLEAR, file=sys.stderr, flush=True)
-    note = f", turned down to {gain:.2f} of its level to stay within full scale"
-    return (
-        f"{clean}: {info.duration:.1f} s, {info.sample_rate} Hz, {info.num_channels} channel(s), "
-        f"denoised in {time.perf_counter() - started:.1f} s{note if gain < 1 else ''}"
-    )
-
-
-def _check_mix(mix: float) -> None:
-    """Say what is wrong with a share of the noisy sound."""
     if isinstance(mix, bool) or not isinstance(mix, int | float):
         raise TypeError(f"mix must be a number, got {mix!r}; try 0.3.")
     if not 0 <= mix <= 1:
         raise ValueError(f"mix must lie from 0 to 1, got {mix}; 0.3 keeps some of the room.")
 
 
-def _check_target(noisy: Path, clean: Path, *, force: bool) -> None:
-    """Say what is wrong with the file to write before any work is done for it."""
+def check_target(noisy: Path, clean: Path, *, force: bool) -> None:
+    """Say what is wrong with the file to write before any work is done for it.
+
+    Args:
+        noisy: The file to read.
+        clean: The file to write.
+        force: Whether one that is there may be replaced.
+
+    Raises:
+        ValueError: `clean` cannot be written.
+    """
     if clean.suffix.lower() not in (".wav", ".flac"):
         raise ValueError(f"clean must end in .wav or .flac, got {str(clean)!r}; rename it.")
     if not clean.parent.is_dir():
@@ -367,7 +257,3 @@ def _checked(estimate: Tensor) -> Tensor:
             "load another checkpoint."
         )
     return estimate
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import ipywidgets
 
-from course_utils.explorer import as_png, make_figure
 from course_utils.plotting import label_axes, plot_training
 from course_utils.training import TrainConfig
+from course_utils.widgets.frame import as_png, make_figure
 
 
 class TrainingMonitor(ipywidgets.VBox):

@@ -40,33 +40,25 @@ from torch.utils.data import DataLoader
 
 from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
+from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
 from course_utils.corpus import DATA_DIR
 from course_utils.datasets import Augmentation
 from course_utils.distributed import joined, num_processes, rank, share_of
-from course_utils.evaluate import make_test_pairs, score_pairs
-from course_utils.job import BATCH_SIZE, Job, read_job
+from course_utils.evaluate.pairs import make_test_pairs, score_pairs
+from course_utils.files import written_whole
 from course_utils.losses import denoising_loss
-from course_utils.material import (
+from course_utils.metrics import summarize
+from course_utils.models import Denoiser, MaskNet, count_parameters
+from course_utils.train.job import BATCH_SIZE, Job
+from course_utils.train.material import (
     PAIRS_PER_EPOCH,
     SEGMENT_LENGTH,
     Material,
     from_folders,
     from_manifest,
     from_pairs,
-    make_datasets,
 )
-from course_utils.metrics import summarize
-from course_utils.models import Denoiser, MaskNet, count_parameters
-from course_utils.training import (
-    fit,
-    load_checkpoint,
-    save_checkpoint,
-    seed_everything,
-    share_cores,
-    stopped_run,
-)
-
-__all__ = ["BATCH_SIZE", "SEGMENT_LENGTH", "main", "make_datasets", "score", "train"]
+from course_utils.training import fit, seed_everything, share_cores
 
 BATCHES_PER_EPOCH = PAIRS_PER_EPOCH // BATCH_SIZE
 SCORES = ("pesq", "estoi", "si_sdr")
@@ -168,38 +160,6 @@ def score(model: Denoiser) -> dict[str, float]:
     names = [prefix + name for name in SCORES for prefix in ("input_", "")]
     means = summarize(rows, scores=names, num_resamples=1)[0]
     return {name: round(means[name], 3) for name in names}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: Words after the command; None takes those of the process.
-
-    Returns:
-        0; 2 after an error, which is printed in one sentence; 130 after a stop by Ctrl-C.
-
-    Notebook: 05
-    """
-    try:
-        train(read_job(arguments, description=__doc__))
-    except KeyboardInterrupt as stop:
-        sentence = str(stop) or "Stopped before the training began."
-        print("\n" + sentence.replace("resume=True", "--resume"), file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, OSError) as error:
-        print(f"error: {_last_sentence(error)}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        print(
-            f"error: a worker was lost ({_last_sentence(error)}); the same command with --resume "
-            "goes on after the last finished epoch.",
-            file=sys.stderr,
-        )
-        return 2
-    return 0
 
 
 def _find_material(job: Job) -> Material:
@@ -307,17 +267,20 @@ def _reporter(board, report: dict) -> Callable[[list[dict]], None]:
 
 
 def _write_json(path: Path, report: dict) -> None:
-    """Write beside the target first, then rename: a stop half-way leaves the old file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write a report, whole or not at all."""
+    with written_whole(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _last_sentence(error: Exception) -> str:
-    """Take what counts from an error; one from a worker of the loader brings its whole past."""
+def last_sentence(error: Exception) -> str:
+    """Take what counts from an error; one from a worker of the loader brings its whole past.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its last line.
+    """
     return str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")
 
 
@@ -330,7 +293,3 @@ def _commit() -> str:
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from course_utils.catalogue import Archive, PublicSet
-from course_utils.download import download, file_checksum
-from course_utils.unpacking import unpack
+from course_utils.files import written_whole
+from course_utils.public_sets.catalogue import Archive, PublicSet
+from course_utils.public_sets.download import download, file_checksum
+from course_utils.public_sets.unpacking import unpack
 
 DOWNLOADS = "downloads"  # beside the sets: archives on their way, removed with the last one
 SUMS = "SHA256SUMS"  # beside the sets: the checksums that nobody published, as first met
@@ -165,9 +166,8 @@ def _record(root: Path, path: Path) -> str:
     """Note the checksum of a file for the next time, and say so."""
     sums = _recorded(root)
     sums[path.name] = file_checksum(path)
-    part = root / f".{SUMS}.part"
-    part.write_text("".join(f"{s}  {name}\n" for name, s in sums.items()), encoding="utf-8")
-    os.replace(part, root / SUMS)
+    with written_whole(root / SUMS) as part:
+        part.write_text("".join(f"{s}  {name}\n" for name, s in sums.items()), encoding="utf-8")
     return (
         f"{path.name} has no published checksum; its SHA-256 is {sums[path.name]}, noted in "
         f"{root / SUMS} for the next time"

@@ -7,13 +7,13 @@ without PyTorch; `onnxruntime` is one that runs it.
 
 import logging
 import os
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from course_utils.files import written_whole
 from course_utils.models import Denoiser
 
 OPSET = 20
@@ -84,7 +84,9 @@ def export_one_frame(denoiser: Denoiser, path: str | os.PathLike) -> None:
     Notebook: 06
     """
     target = _check(denoiser, path, ".pt2")
-    _write(target, lambda temporary: torch.export.save(_program(denoiser), temporary))
+    program = _program(denoiser)
+    with written_whole(target) as temporary:
+        torch.export.save(program, temporary)
 
 
 def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
@@ -128,7 +130,8 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
         )
     finally:
         log.setLevel(level)
-    _write(target, onnx_program.save)
+    with written_whole(target) as temporary:
+        onnx_program.save(temporary)
 
 
 def _check(denoiser: Denoiser, path: str | os.PathLike, suffix: str) -> Path:
@@ -148,13 +151,3 @@ def _program(denoiser: Denoiser) -> torch.export.ExportedProgram:
     frame = torch.zeros(1, denoiser.config.n_freqs, 1)
     inputs = (frame, *empty_memory(denoiser))
     return torch.export.export(OneFrame(denoiser.net), inputs, strict=True)
-
-
-def _write(target: Path, save: Callable[[Path], None]) -> None:
-    """Save beside the target first, then rename: what stops half-way leaves nothing."""
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
-    try:
-        save(temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

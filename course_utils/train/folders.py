@@ -9,52 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from course_utils.audio import SAMPLE_RATE, audio_info, load_audio
+from course_utils.audio import audio_info
+from course_utils.datasets import AudioFile
+from course_utils.files import AUDIO_SUFFIXES
 
-AUDIO_SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
 # From so many subfolders on, whole subfolders are held out for validation instead of files.
 MIN_FOLDERS = 5
 
-Index = dict[str, list["AudioFile"]]
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFile:
-    """One file of an index.
-
-    Attributes:
-        path: Where it lies.
-        duration: Its length in seconds.
-    """
-
-    path: str
-    duration: float
-
-    def read_piece(self, num_samples: int, *, generator: torch.Generator) -> Tensor:
-        """Read a piece from a random place; the rest of the file stays unread.
-
-        Args:
-            num_samples: Its length at 16 kHz; a shorter file is read whole.
-            generator: Source of the random place.
-
-        Returns:
-            Shape (1, time), at 16 kHz.
-
-        Raises:
-            ValueError: If the file has gone or is damaged.
-
-        Notebook: 05
-        """
-        seconds = num_samples / SAMPLE_RATE
-        latest = max(0.0, self.duration - seconds)
-        offset = latest * torch.rand((), generator=generator).item()
-        return load_audio(self.path, sample_rate=SAMPLE_RATE, offset=offset, duration=seconds)[0]
+Index = dict[str, list[AudioFile]]
 
 
 def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:

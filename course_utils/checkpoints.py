@@ -1,0 +1,127 @@
+"""Checkpoints: a denoiser's weights and settings in one file, and what a stopped run left."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from course_utils.corpus import DATA_DIR
+from course_utils.features import STFTConfig
+from course_utils.files import written_whole
+from course_utils.models import Denoiser, MaskNet
+
+DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
+"""The denoiser that the course ships."""
+
+_RUN_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
+
+
+def save_checkpoint(
+    path: str | os.PathLike, model: Denoiser, *, metadata: dict | None = None
+) -> None:
+    """Write a denoiser's weights and settings; the file appears whole or not at all.
+
+    Args:
+        path: Where to write, usually ``.pt``; an older checkpoint there is replaced.
+        model: The denoiser.
+        metadata: Plain numbers, strings, lists and dicts to keep beside the weights.
+
+    Notebook: 05
+    """
+    content = {
+        "stft": asdict(model.config),
+        "net": model.net.settings,
+        "weights": model.net.state_dict(),
+        "metadata": metadata or {},
+    }
+    _save(path, content)
+
+
+def load_checkpoint(path: str | os.PathLike) -> Denoiser:
+    """Read a denoiser that `save_checkpoint` wrote, ready to use.
+
+    Args:
+        path: The checkpoint file.
+
+    Returns:
+        The denoiser on the CPU, in eval mode; its metadata is in ``.metadata``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a checkpoint of this course.
+
+    Notebook: 05, 06
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"path must be a checkpoint file, got {str(path)!r}, which does not exist; run "
+            "lesson 5 or take data/pretrained/denoiser.pt."
+        )
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
+        model.net.load_state_dict(saved["weights"])
+    except Exception as error:
+        raise ValueError(
+            f"path must be a checkpoint of this course, got {str(path)!r}, which cannot be read "
+            f"as one ({type(error).__name__}); train it again or take data/pretrained/denoiser.pt."
+        ) from error
+    model.metadata = saved.get("metadata", {})
+    return model.eval()
+
+
+def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
+    """Read what a stopped run left beside its checkpoint.
+
+    Args:
+        checkpoint_path: The ``checkpoint_path`` of `fit`.
+
+    Returns:
+        Weights, optimizer, random state, history and metadata; None if there is no such file.
+
+    Raises:
+        ValueError: If the file is damaged or of another kind.
+
+    Notebook: 05
+    """
+    if checkpoint_path is None or not _last_path(checkpoint_path).exists():
+        return None
+    path = _last_path(checkpoint_path)
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: saved[key] for key in _RUN_KEYS}
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint_path must have a file of this course beside it to go on from, got "
+            f"{str(path)!r}, which cannot be read as one ({type(error).__name__}); remove it and "
+            "start anew."
+        ) from error
+
+
+def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
+    """Keep what a stopped run needs to go on, beside its checkpoint.
+
+    Args:
+        checkpoint_path: The checkpoint of the run; ``.last`` stands before its suffix.
+        state: Weights, optimizer, random state, history, best weights and metadata.
+
+    Notebook: 05
+    """
+    _save(_last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
+
+
+def _save(path: str | os.PathLike, content: dict) -> None:
+    """Write a file of PyTorch's whole or not at all, in a folder that is made if needed."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _last_path(checkpoint_path: str | os.PathLike) -> Path:
+    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it."""
+    path = Path(checkpoint_path)
+    return path.with_name(f"{path.stem}.last{path.suffix}")

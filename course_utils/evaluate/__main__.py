@@ -1,0 +1,86 @@
+"""The command `python -m course_utils.evaluate`: score denoisers on voices they never heard."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
+from course_utils.evaluate.pairs import BASELINES, make_test_pairs, read_pairs, score_pairs
+from course_utils.evaluate.tables import format_table, write_csv
+from course_utils.metrics import SCORES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 after the tables, 2 after a sentence about what is wrong.
+
+    Args:
+        arguments: What stands behind the command; None takes it from the shell.
+
+    Returns:
+        The exit code.
+
+    Notebook: 06
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m course_utils.evaluate",
+        description="Score a checkpoint beside three baselines on the test split.",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", help="a denoiser (.pt); may be repeated"
+    )
+    parser.add_argument("--noisy", type=Path, help="folder of noisy recordings, with --clean")
+    parser.add_argument("--clean", type=Path, help="folder of clean recordings, same names")
+    parser.add_argument("--csv", type=Path, help="also write every clip's scores to this file")
+    parser.add_argument("--quick", action="store_true", help="a few pairs only: half a minute")
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Score and print; everything that can be wrong is checked before the long part."""
+    if (options.noisy is None) != (options.clean is None):
+        raise ValueError("--noisy and --clean belong together, got only one; pass both folders.")
+    if options.csv is not None and not options.csv.parent.is_dir():
+        raise ValueError(f"--csv must lie in a folder that exists, got {str(options.csv)!r}.")
+    methods = dict(BASELINES)
+    for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
+        methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)
+    if options.noisy is not None:
+        pairs = read_pairs(options.noisy, options.clean)
+        pairs = pairs[:: max(1, len(pairs) // 20)] if options.quick else pairs
+    elif options.quick:
+        pairs = make_test_pairs(snrs_db=(0, 10), sentences_per_noise=1, noises_per_kind=1)
+    else:
+        pairs = make_test_pairs()
+    started = time.perf_counter()
+    rows = score_pairs(pairs, methods, on_pair=_show_progress if sys.stderr.isatty() else None)
+    unit = "noise" if options.noisy is None else "name"
+    print(f"{len(pairs)} pair{'s' * (len(pairs) != 1)}, {time.perf_counter() - started:.0f} s")
+    for score in SCORES:
+        title = score.upper().replace("_", "-")
+        if options.noisy is not None:
+            print(f"\n{title}\n{format_table(rows, score=score, by=None, unit=unit)}")
+            continue
+        print(f"\n{title} by SNR\n{format_table(rows, score=score, by='snr_db')}")
+        by_kind = format_table(rows, score=score, by="method", lines="kind", overall=False)
+        print(f"\n{title} by kind of noise\n{by_kind}")
+    if options.csv is not None:
+        write_csv(options.csv, rows)
+
+
+def _show_progress(done: int, total: int) -> None:
+    """Count on one line of the terminal."""
+    print(f"\r{done} of {total} pairs", end="\n" if done == total else "", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

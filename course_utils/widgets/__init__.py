@@ -1,0 +1,24 @@
+"""What a lesson shows and lets you touch: explorers with sliders, a training monitor, own sound."""
+
+from course_utils.widgets.explorers import (
+    alignment_explorer,
+    denoise_explorer,
+    mask_explorer,
+    sampling_explorer,
+    snr_explorer,
+    stft_explorer,
+)
+from course_utils.widgets.monitor import TrainingMonitor
+from course_utils.widgets.recordings import AudioInput, download_link
+
+__all__ = [
+    "AudioInput",
+    "TrainingMonitor",
+    "alignment_explorer",
+    "denoise_explorer",
+    "download_link",
+    "mask_explorer",
+    "sampling_explorer",
+    "snr_explorer",
+    "stft_explorer",
+]
