@@ -18,6 +18,7 @@ import torchaudio.functional
 from torch import Tensor
 
 from course_utils.files import written_whole
+from course_utils.validate import validate_waveform
 
 SAMPLE_RATE = 16_000
 """Samples per second used by the whole course."""
@@ -48,64 +49,6 @@ class AudioInfo:
     duration: float
     subtype: str
     format: str
-
-
-def validate_waveform(waveform: Tensor, *, name: str = "waveform") -> None:
-    """Raise an error in words unless `waveform` is a tensor that holds usable sound.
-
-    Silence and samples beyond full scale pass: both are legal, and the functions that cannot
-    work with them say so themselves.
-
-    Args:
-        waveform: Float tensor (..., time).
-        name: The parameter's name, used in the message.
-
-    Raises:
-        TypeError: Not a tensor, or its samples are not floating-point numbers.
-        ValueError: A tensor without samples or with NaN or infinity in it.
-
-    Notebook: 02
-    """
-    if not isinstance(waveform, Tensor):
-        raise TypeError(
-            f"{name} must be a torch.Tensor, got {type(waveform).__name__}; "
-            "convert it first, for example with torch.as_tensor."
-        )
-    if not waveform.dtype.is_floating_point:
-        raise TypeError(
-            f"{name} must hold floating-point samples, got {waveform.dtype}; "
-            "convert 16-bit integers with waveform.float() / 32768."
-        )
-    if waveform.ndim == 0 or waveform.numel() == 0:
-        raise ValueError(
-            f"{name} must hold at least one sample in a shape (..., time), "
-            f"got shape {tuple(waveform.shape)}; check how it was loaded or cut."
-        )
-    if not is_finite(waveform):
-        num_bad = int((~torch.isfinite(waveform)).sum())
-        raise ValueError(
-            f"{name} must be finite, got {num_bad} samples that are NaN or infinite; "
-            "find the step that made them (often a division by zero on silence)."
-        )
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Tell whether every number is finite; ten times quicker than ``isfinite(...).all()``.
-
-    The smallest and the largest number are found in one pass, and NaN passes through both.
-
-    Args:
-        tensor: Real or complex, not empty, any shape.
-
-    Returns:
-        False if there is a NaN or an infinity.
-
-    Notebook: 02
-    """
-    tensor = tensor.detach()
-    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-    low, high = torch.aminmax(real)
-    return math.isfinite(low.item()) and math.isfinite(high.item())
 
 
 def audio_info(path: str | os.PathLike) -> AudioInfo:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
 
-from course_utils.audio import SAMPLE_RATE, validate_waveform
+from course_utils.audio import SAMPLE_RATE
+from course_utils.validate import validate_waveform
 
 # Ratios of small whole numbers where it can be, so that resampling needs few filter taps.
 _SPEEDS = (

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from course_utils.audio import validate_waveform
 from course_utils.features import STFTConfig, istft, stft
+from course_utils.validate import validate_waveform
 
 _TINY = 1e-12  # power relative to a full-scale bin: far below any recorded noise
 _DEFAULT_CONFIG = STFTConfig()

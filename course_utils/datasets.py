@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_utils.audio import SAMPLE_RATE, audio_info, load_audio, validate_waveform
+from course_utils.audio import SAMPLE_RATE, audio_info, load_audio
 from course_utils.augmentation import (
     change_speed,
     codec_noise,
@@ -22,7 +22,8 @@ from course_utils.augmentation import (
     uniform,
 )
 from course_utils.files import AUDIO_SUFFIXES
-from course_utils.mixing import SILENCE_RMS, add_reverberation, fit_noise, mix_at_snr
+from course_utils.levels import SILENCE_RMS, WORKING_LEVEL, rms
+from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import (
     babble,
     colored_noise,
@@ -33,14 +34,13 @@ from course_utils.noise import (
     tones,
 )
 from course_utils.preprocessing import pad_or_trim
+from course_utils.validate import validate_waveform
 
 # Hiss, tones and knocks come in more shapes than the others, so they come more often.
 _FORMULAS = (
     *(colored_noise, colored_noise, tones, tones, knocks, knocks),
     *(mains_hum, fan_noise, keyboard_clicks),
 )  # fmt: skip
-# RMS of every noisy training clip; the Denoiser brings its input to the same level.
-_LEVEL = 0.1
 _SILENT = 1e-4
 # A piece of a file that stays below this RMS (-50 dBFS) is taken for a pause.
 _PAUSE = 0.003
@@ -263,7 +263,7 @@ class SegmentDataset(_SeededDataset):
             self._segment_length,
             generator=generator,
         )
-        gain = _LEVEL / _rms(noisy).clamp(min=_SILENT)
+        gain = WORKING_LEVEL / rms(noisy).clamp(min=_SILENT)
         return noisy * gain, clean * gain
 
 
@@ -367,13 +367,13 @@ class MixtureDataset(_SeededDataset):
             clean, noise = both.split(1)
         clean = self._place(self._roughen(clean, generator), generator)
         noise = self._roughen(noise, generator)
-        if uniform(0, 1, generator) < odds.noise_only or _rms(clean) < _SILENT:  # also in a pause
+        if uniform(0, 1, generator) < odds.noise_only or rms(clean) < _SILENT:  # also in a pause
             noisy, clean = noise, torch.zeros_like(clean)
         elif uniform(0, 1, generator) < odds.clean_only:
             noisy = clean.clone()
         else:
             noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
-        gain = _LEVEL / _rms(noisy)
+        gain = WORKING_LEVEL / rms(noisy)
         noisy, clean = noisy * gain, clean * gain
         if uniform(0, 1, generator) < odds.clipping:
             peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
@@ -391,7 +391,7 @@ class MixtureDataset(_SeededDataset):
             # The first sentence begins anywhere in its first half, a long one anywhere.
             latest = 0 if parts else max(clip.shape[-1] // 2, clip.shape[-1] - needed)
             start = int(uniform(0, latest + 1, generator))
-            gain = _LEVEL / _rms(clip).clamp(min=_SILENT)
+            gain = WORKING_LEVEL / rms(clip).clamp(min=_SILENT)
             parts.append(gain * clip[..., start : start + needed - n_joined])
             n_joined += parts[-1].shape[-1]
         return change_speed(torch.cat(parts, dim=-1), speed)[..., :length]
@@ -423,7 +423,7 @@ class MixtureDataset(_SeededDataset):
                 _piece(_choose(_choose(self._speech, generator), generator), length, generator)
                 for _ in range(n_voices)
             ]
-            voices = [voice for voice in voices if _rms(voice) > SILENCE_RMS]
+            voices = [voice for voice in voices if rms(voice) > SILENCE_RMS]
             if voices:
                 return self._place(babble(voices, length, generator=generator), generator)
         speed = self._draw_speed(generator, slowest=0.5, fastest=2.0)
@@ -433,7 +433,7 @@ class MixtureDataset(_SeededDataset):
         clip = change_speed(clip, speed)[..., :length]
         if uniform(0, 1, generator) < odds.reverse:
             clip = clip.flip(-1)
-        if _rms(clip) < _SILENT:  # a gap in the recording
+        if rms(clip) < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
         return clip
 
@@ -456,18 +456,13 @@ class MixtureDataset(_SeededDataset):
         return clip
 
 
-def _rms(clip: Tensor) -> Tensor:
-    """Give the root of the mean square, a scalar."""
-    return torch.linalg.vector_norm(clip) / math.sqrt(clip.numel())
-
-
 def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
     """Give a clip as it is, or a piece of a file; a pause is given back and drawn again."""
     if not isinstance(clip, AudioFile):
         return clip
     for _ in range(4):
         piece = clip.read_piece(num_samples, generator=generator)
-        if _rms(piece) > _PAUSE:
+        if rms(piece) > _PAUSE:
             break
     return piece
 

@@ -14,7 +14,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from course_utils.audio import is_finite
+from course_utils.validate import is_finite
 
 # Periodic windows (the PyTorch default): copies shifted by a divisor of the length add up evenly.
 _WINDOWS = {

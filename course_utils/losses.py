@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from course_utils.audio import validate_waveform
 from course_utils.features import STFTConfig, compress, magnitude, stft
 from course_utils.perception import envelope_correlation, loudness_disturbance
+from course_utils.validate import validate_waveform
 
 _CONFIG = STFTConfig()
 _EPS = 1e-8

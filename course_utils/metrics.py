@@ -12,13 +12,14 @@ import pystoi
 import torch
 from torch import Tensor
 
-from course_utils.audio import SAMPLE_RATE, validate_waveform
+from course_utils.audio import SAMPLE_RATE
+from course_utils.levels import SILENCE_RMS
+from course_utils.validate import validate_waveform
 
 SCORES = ("pesq", "stoi", "estoi", "si_sdr")
 MAX_DB = 100.0
 """snr and si_sdr stop at +100 and -100 dB: a perfect estimate scores 100, not infinity."""
 
-_SILENCE_RMS = 1e-8  # -160 dBFS: below anything a 24-bit file can hold
 _MIN_STOI_SECONDS = 0.4
 _MIN_PESQ_SECONDS = 0.25
 # The reference C code keeps room for 50 utterances and writes past the end without a check: a
@@ -385,7 +386,7 @@ def _check_pair(estimate: Tensor, reference: Tensor, *, name: str = "estimate") 
 def _check_sound(waveform: Tensor, name: str) -> None:
     """Raise a sentence where any clip of (..., time) is silent."""
     rms = float(waveform.square().mean(dim=-1).sqrt().min())
-    if rms < _SILENCE_RMS:
+    if rms < SILENCE_RMS:
         raise ValueError(
             f"{name} must not be silent, got an RMS level of {rms:.1g}; there is nothing to "
             "compare, so leave such clips out."

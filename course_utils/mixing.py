@@ -6,11 +6,10 @@ import torch
 from scipy.signal import fftconvolve
 from torch import Tensor
 
-from course_utils.audio import is_finite, validate_waveform
+from course_utils.levels import SILENCE_RMS
 from course_utils.noise import check_num_samples
+from course_utils.validate import is_finite, validate_waveform
 
-# 24-bit audio ends at -144 dBFS, so nothing recorded on purpose is quieter than this.
-SILENCE_RMS = 1e-8
 MAX_ABS_SNR_DB = 100.0
 CROSSFADE_SAMPLES = 320  # 20 ms at 16 kHz: long enough to hide a seam, short enough to forget
 

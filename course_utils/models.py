@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import features
-from course_utils.audio import validate_waveform
+from course_utils.levels import WORKING_LEVEL
+from course_utils.validate import validate_waveform
 
-# Recordings are brought to this level (RMS) before the network sees them, and back afterwards.
-WORKING_LEVEL = 0.1
 # Frames that the network handles at once; longer recordings go through in blocks, memory kept.
 _BLOCK_FRAMES = 4096
 

@@ -8,9 +8,10 @@ import torch
 from scipy import fft
 from torch import Tensor
 
-from course_utils.audio import SAMPLE_RATE, validate_waveform
+from course_utils.audio import SAMPLE_RATE
+from course_utils.levels import WORKING_LEVEL
+from course_utils.validate import validate_waveform
 
-NOISE_RMS = 0.1  # -20 dBFS: loud enough to hear, with room for peaks
 LOWEST_CYCLES_PER_SAMPLE = 20.0 / SAMPLE_RATE  # 20 Hz at 16 kHz: nobody hears what lies below
 MAX_HARMONICS = 20
 KEYS_PER_SECOND = 7.0
@@ -349,4 +350,4 @@ def _at_level(waveform: Tensor) -> Tensor:
             f"num_samples is {waveform.numel()}, and the piece of that length is silent; "
             "ask for a longer one."
         )
-    return (waveform * (NOISE_RMS / rms)).to(torch.float32).unsqueeze(0)
+    return (waveform * (WORKING_LEVEL / rms)).to(torch.float32).unsqueeze(0)

@@ -9,57 +9,15 @@ import torch
 import torch.nn.functional
 from torch import Tensor
 
-from course_utils.audio import validate_waveform
+from course_utils.levels import SILENCE_PEAK, audible_peak
+from course_utils.validate import validate_waveform
 
-_SILENCE_PEAK = 1e-10  # -200 dBFS, below one step of every integer format
 _CLIP_RUN = 4  # samples in a row at the very same extreme value
 _CLIP_LEVEL = 0.05  # softer plateaus are the steps of 16-bit numbers
 _OFFSET_LIMIT = 0.01  # of full scale
 _LEVEL_TOLERANCE_DB = 3.0
 _MIN_CORRELATION = 0.25
 _MAX_CHECKED_DELAY = 0.5  # seconds
-
-
-def peak_db(waveform: Tensor) -> float:
-    """Measure the level of the largest sample.
-
-    Formula: 20 * log10(max |x|).
-
-    Args:
-        waveform: Float tensor (..., time); all channels and batch items count together.
-
-    Returns:
-        The level in dBFS; 0 for full scale, more than 0 beyond it.
-
-    Raises:
-        TypeError: Not a float tensor.
-        ValueError: Silence, whose level would be minus infinity; no samples, NaN.
-
-    Notebook: 02
-    """
-    return 20 * math.log10(_audible_peak(waveform, "waveform"))
-
-
-def rms_db(waveform: Tensor) -> float:
-    """Measure the level of the root mean square, which follows loudness better than the peak.
-
-    Formula: 20 * log10(sqrt(mean(x**2))). A full-scale sine has -3.01 dBFS.
-
-    Args:
-        waveform: Float tensor (..., time); all channels and batch items count together.
-
-    Returns:
-        The level in dBFS.
-
-    Raises:
-        TypeError: Not a float tensor.
-        ValueError: Silence, whose level would be minus infinity; no samples, NaN.
-
-    Notebook: 02
-    """
-    peak = _audible_peak(waveform, "waveform")
-    relative = waveform.detach().cpu().double() / peak  # squares of tiny samples would vanish
-    return 20 * math.log10(peak) + 10 * math.log10(float(relative.square().mean()))
 
 
 def pad_or_trim(waveform: Tensor, num_samples: int) -> Tensor:
@@ -145,7 +103,7 @@ def peak_normalize(waveform: Tensor, *, peak: float = 0.99) -> Tensor:
     Notebook: 02
     """
     _validate_peak(peak)
-    gain = peak / _audible_peak(waveform, "waveform")
+    gain = peak / audible_peak(waveform, "waveform")
     return _scale(waveform, gain, peak)
 
 
@@ -178,7 +136,7 @@ def normalize_pair(noisy: Tensor, clean: Tensor, *, peak: float = 0.99) -> tuple
             f"{tuple(clean.shape)}; align them and cut both to one length first."
         )
     loudest = max(float(noisy.abs().max()), float(clean.abs().max()))
-    if loudest < _SILENCE_PEAK:
+    if loudest < SILENCE_PEAK:
         raise ValueError(
             f"noisy and clean are both silent (largest sample {loudest:g}); "
             "no gain can make them louder, so leave this pair out."
@@ -328,7 +286,7 @@ def _check_shapes(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int
 def _check_level(waveform: Tensor, name: str) -> list[str]:
     """Look for clipping and a DC offset in one member."""
     peak = float(waveform.abs().max())
-    if peak < _SILENCE_PEAK:
+    if peak < SILENCE_PEAK:
         return [f"{name} is silent: leave the pair out or find the recording."]
     problems = []
     flat = waveform.abs() >= peak * (1 - 1e-6)
@@ -392,7 +350,7 @@ def _cross_correlation(
     first, second = (_centred(each) for each in (delayed, reference))
     names = ("delayed", "reference")
     for each, name in zip((first, second), names, strict=True):
-        if float(each.abs().max()) < _SILENCE_PEAK:
+        if float(each.abs().max()) < SILENCE_PEAK:
             raise ValueError(
                 f"{name} is silent or constant, so its delay cannot be heard; "
                 "choose a part with speech in it."
@@ -423,18 +381,6 @@ def _validate_two(delayed: Tensor, reference: Tensor) -> None:
             f"delayed and reference must agree in all axes but time, got {tuple(delayed.shape)} "
             f"and {tuple(reference.shape)}; fold both to mono."
         )
-
-
-def _audible_peak(waveform: Tensor, name: str) -> float:
-    """Return the largest absolute sample, or say that there is only silence."""
-    validate_waveform(waveform, name=name)
-    peak = float(waveform.detach().abs().max())
-    if peak < _SILENCE_PEAK:
-        raise ValueError(
-            f"{name} is silent (largest sample {peak:g}), so it has no level in dB and no gain "
-            "can lift it; skip silent clips first."
-        )
-    return peak
 
 
 def _scale(waveform: Tensor, gain: float, peak: float) -> Tensor:

@@ -14,13 +14,12 @@ from course_utils.audio import (
     SAMPLE_RATE,
     AudioInfo,
     audio_info,
-    is_finite,
     load_audio,
     resample,
     save_audio,
     to_mono,
-    validate_waveform,
 )
+from course_utils.validate import is_finite, validate_waveform
 
 BITS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 

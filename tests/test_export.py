@@ -13,7 +13,8 @@ from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
 from course_utils.denoise import export
 from course_utils.denoise.export import OPSET, OneFrame, empty_memory, export_one_frame, export_onnx
-from course_utils.models import WORKING_LEVEL, Denoiser, MaskNet
+from course_utils.levels import WORKING_LEVEL
+from course_utils.models import Denoiser, MaskNet
 
 
 @pytest.fixture(scope="module")

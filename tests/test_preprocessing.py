@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from course_utils.audio import load_audio
 from course_utils.corpus import pair_folders
+from course_utils.levels import peak_db, rms_db
 from course_utils.preprocessing import (
     align,
     check_pair,
     estimate_delay,
     normalize_pair,
     pad_or_trim,
-    peak_db,
     peak_normalize,
-    rms_db,
     segment,
 )
 

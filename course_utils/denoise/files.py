@@ -13,17 +13,11 @@ import soundfile
 import torch
 from torch import Tensor
 
-from course_utils.audio import (
-    SAMPLE_RATE,
-    AudioInfo,
-    audio_info,
-    encode,
-    resample,
-    validate_waveform,
-)
+from course_utils.audio import SAMPLE_RATE, AudioInfo, audio_info, encode, resample
 from course_utils.denoise.streaming import denoise_blocks, measure_level
 from course_utils.files import written_whole
 from course_utils.models import Denoiser
+from course_utils.validate import validate_waveform
 
 _BLOCK_SECONDS = 10
 _SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}

@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from course_utils import features
-from course_utils.audio import resample, validate_waveform
-from course_utils.models import WORKING_LEVEL, Denoiser
+from course_utils.audio import resample
+from course_utils.levels import WORKING_LEVEL
+from course_utils.models import Denoiser
+from course_utils.validate import validate_waveform
 
 _LEVEL_SECONDS = 0.5  # what the running level remembers; longer scores alike, adapts later
 _FILTER_WIDTH, _ROLLOFF = 6, 0.99  # of the filter in `audio.resample`: torchaudio's defaults

@@ -27,10 +27,11 @@ from course_utils.features import (
     magnitude,
     stft,
 )
+from course_utils.levels import WORKING_LEVEL
 from course_utils.listening import compare_audio
 from course_utils.metrics import si_sdr
 from course_utils.mixing import fit_noise, mix_at_snr
-from course_utils.models import WORKING_LEVEL, Denoiser
+from course_utils.models import Denoiser
 from course_utils.plotting import (
     COLORS,
     MASK_MAP,

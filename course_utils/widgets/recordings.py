@@ -16,16 +16,10 @@ import anywidget
 import traitlets
 from torch import Tensor
 
-from course_utils.audio import (
-    audio_info,
-    load_audio,
-    resample,
-    save_audio,
-    to_mono,
-    validate_waveform,
-)
+from course_utils.audio import audio_info, load_audio, resample, save_audio, to_mono
 from course_utils.files import written_whole
-from course_utils.preprocessing import rms_db
+from course_utils.levels import rms_db
+from course_utils.validate import validate_waveform
 
 OWN_FOLDER = Path("output/own")
 """Where own sound is kept, seen from notebooks/; nothing in it is ever overwritten."""
