@@ -57,7 +57,6 @@ def quick(monkeypatch):
 @pytest.fixture
 def tiny(quick, monkeypatch):
     monkeypatch.setattr(train, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
-    # Two threads for so small a network would only wait for each other.
     monkeypatch.setattr(train, "share_cores", lambda *_, **__: torch.set_num_threads(1))
     monkeypatch.setattr(train, "score", lambda model: {})
 
@@ -100,7 +99,9 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
     assert torch.equal(again[3][0], validation_set[3][0])
 
 
-def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick, tmp_path, capsys):
+def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(
+    corpus, quick, clock, tmp_path, capsys
+):
     output = tmp_path / "out" / "denoiser.pt"
     options = ["--data", str(corpus), "--output", str(output), "--minutes", "0.05"]
     assert train.main([*options, "--batch-size", "2"]) == 0

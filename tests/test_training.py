@@ -268,11 +268,10 @@ def test_a_damaged_file_to_go_on_from_is_named(tmp_path):
     assert stopped_run(tmp_path / "b.pt") is None and stopped_run(None) is None
 
 
-def test_the_clock_ends_a_run_and_the_learning_rate_falls():
-    config = TrainConfig(epochs=10_000, learning_rate=1e-2, max_minutes=2 / 60)
+def test_the_clock_ends_a_run_and_the_learning_rate_falls(clock):
+    config = TrainConfig(epochs=10_000, learning_rate=1e-2, max_minutes=1)
     history = fit(_small(), _loader(), _loader(), waveform_mse, config)
-    assert 1 < len(history) < 10_000
-    assert history[-1]["seconds"] < 20
+    assert history[-2]["seconds"] < 60 <= history[-1]["seconds"]
     assert history[-1]["lr"] < 0.2 * max(row["lr"] for row in history)
 
 
@@ -357,13 +356,9 @@ def test_seeds_repeat():
 
 
 def test_workers_and_arithmetic_share_the_cores(monkeypatch):
-    before = torch.get_num_threads()
-    try:
-        monkeypatch.setattr("os.cpu_count", lambda: 4)
-        assert share_cores(1) == 3 and torch.get_num_threads() == 3
-        assert share_cores(9) == 1
-        assert share_cores(1, processes=2) == 1 and share_cores(0, processes=2) == 2
-        with pytest.raises(ValueError, match="num_workers.*-1"):
-            share_cores(-1)
-    finally:
-        torch.set_num_threads(before)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert share_cores(1) == 3 and torch.get_num_threads() == 3
+    assert share_cores(9) == 1
+    assert share_cores(1, processes=2) == 1 and share_cores(0, processes=2) == 2
+    with pytest.raises(ValueError, match="num_workers.*-1"):
+        share_cores(-1)
