@@ -230,7 +230,7 @@ def test_a_batch_that_cannot_be_shared_is_named(tmp_path, monkeypatch, capsys):
 
 def test_devices_that_are_not_there_are_named():
     for name in ("cuda:99", "gpu"):
-        with pytest.raises(ValueError, match=f"device must be.*'{name}'"):
+        with pytest.raises(ValueError, match=f"device.*'{name}'"):
             with distributed.joined(name):
                 pass
 
@@ -239,7 +239,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(distributed.torch, "empty", lambda *_, **__: None)
-    with pytest.raises(ValueError, match="number of GPUs, 2, got at least 3"):
+    with pytest.raises(ValueError, match="2, got at least 3"):
         with distributed.joined("cuda"):
             pass
 

@@ -307,6 +307,6 @@ def test_options_that_cannot_be_used_are_named(wrong, sentence, tmp_path, capsys
 def test_a_gpu_without_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    with pytest.raises(ValueError, match="mixed_precision needs.*got 'Tesla T4'; leave it out"):
+    with pytest.raises(ValueError, match="mixed_precision.*'Tesla T4'"):
         train._check_precision(torch.device("cuda"))
     train._check_precision(torch.device("cpu"))
