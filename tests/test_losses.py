@@ -127,7 +127,7 @@ def test_silence_gives_a_finite_loss_and_gradient(loss, silent):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_shapes_that_would_broadcast_are_refused(loss):
-    with pytest.raises(ValueError, match=r"\(2, 4000\).*broadcasting"):
+    with pytest.raises(ValueError, match=r"\(2, 4000\)"):
         loss(estimate=torch.ones(2, 4000), reference=torch.ones(2, 1, 4000))
 
 

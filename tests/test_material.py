@@ -67,7 +67,7 @@ def test_a_folder_of_its_own_for_validation(two, tmp_path):
     material = from_folders(*two, validation=tmp_path / "held", **SIZES)
     assert len(material.train_set._speech) == 7 and len(material.validation_set._speech) == 2
     assert all("held" in path for path in _paths(material.validation_set._noise))
-    with pytest.raises(ValueError, match="validation's speech must be a folder"):
+    with pytest.raises(ValueError, match="validation's speech"):
         from_folders(*two, validation=tmp_path / "nowhere", **SIZES)
 
 
@@ -91,13 +91,13 @@ def test_segments_change_with_the_epoch_and_repeat_with_the_seed(pairs):
     assert not torch.equal(segments[0][0], first[0])
     segments.set_epoch(0)
     assert torch.equal(segments[0][0], first[0])
-    with pytest.raises(IndexError, match="between 0 and 5"):
+    with pytest.raises(IndexError, match="0 and 5"):
         segments[6]
 
 
 def test_pairs_of_unequal_length_are_named_before_training(pairs):
     save_audio(pairs[1] / "3.wav", _noise(5000), 16000, overwrite=True)
-    with pytest.raises(ValueError, match="'3.wav' must be equally long.*9003 and 5000"):
+    with pytest.raises(ValueError, match="3.wav.*9003 and 5000"):
         from_pairs(*pairs, **SIZES)
 
 

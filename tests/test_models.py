@@ -118,9 +118,9 @@ def test_count_parameters_by_hand():
 
 
 def test_wrong_number_of_bins_is_refused(denoiser):
-    with pytest.raises(ValueError, match=r"\(batch, 257, frame\), got \(1, 129, 10\)"):
+    with pytest.raises(ValueError, match=r"257.*\(1, 129, 10\)"):
         denoiser.net(torch.zeros(1, 129, 10))
-    with pytest.raises(ValueError, match="n_bands must be a multiple of 16, got 100"):
+    with pytest.raises(ValueError, match="n_bands.*got 100"):
         MaskNet(n_bands=100)
 
 

@@ -60,7 +60,6 @@ def quick(monkeypatch):
 @pytest.fixture
 def tiny(quick, monkeypatch):
     monkeypatch.setattr(run, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
-    # Two threads for so small a network would only wait for each other.
     monkeypatch.setattr(run, "share_cores", lambda *_, **__: torch.set_num_threads(1))
     monkeypatch.setattr(run, "score", lambda model: {})
 
@@ -103,7 +102,9 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
     assert torch.equal(again[3][0], validation_set[3][0])
 
 
-def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick, tmp_path, capsys):
+def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(
+    corpus, quick, clock, tmp_path, capsys
+):
     output = tmp_path / "out" / "denoiser.pt"
     options = ["--data", str(corpus), "--output", str(output), "--minutes", "0.05"]
     assert command.main([*options, "--batch-size", "2"]) == 0
@@ -309,6 +310,6 @@ def test_options_that_cannot_be_used_are_named(wrong, sentence, tmp_path, capsys
 def test_a_gpu_without_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    with pytest.raises(ValueError, match="mixed_precision needs.*got 'Tesla T4'; leave it out"):
+    with pytest.raises(ValueError, match="mixed_precision.*'Tesla T4'"):
         run._check_precision(torch.device("cuda"))
     run._check_precision(torch.device("cpu"))

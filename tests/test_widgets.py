@@ -188,13 +188,13 @@ def test_the_mask_of_a_model_joins_the_menu():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean must have the shape"),
-        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "at least 0.1 s, got 999"),
+        (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean.*shape"),
+        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "0.1 s, got 999"),
         (lambda c, n: denoise_explorer({}, {"hiss": n}, network()), "got 0 and 1"),
         (lambda c, n: denoise_explorer({"a": 0 * c}, {"hiss": n}, network()), "silent"),
         (
             lambda c, n: mask_explorer(c, n, STFTConfig(n_fft=1024), denoiser=network()),
-            "config must be the denoiser's own",
+            "config",
         ),
     ],
 )
@@ -385,20 +385,20 @@ def test_only_the_beginning_of_a_long_clip_is_used():
     ("call", "error", "message"),
     [
         (lambda c, n: snr_explorer(c, torch.zeros_like(n), RATE), ValueError, "silent|silence"),
-        (lambda c, n: snr_explorer(c[0], n, RATE), ValueError, r"clean must be .*got \(16000,\)"),
+        (lambda c, n: snr_explorer(c[0], n, RATE), ValueError, r"clean.*\(16000,\)"),
         (lambda c, n: snr_explorer(c, n[:, :9], RATE), ValueError, "noise"),
-        (lambda c, n: stft_explorer(c.int(), RATE), TypeError, "waveform .*got torch.int32"),
-        (lambda c, n: stft_explorer(c[:, :0], RATE), ValueError, r"waveform .*got \(1, 0\)"),
-        (lambda c, n: stft_explorer(c * math.nan, RATE), ValueError, "waveform must be finite"),
+        (lambda c, n: stft_explorer(c.int(), RATE), TypeError, "waveform.*torch.int32"),
+        (lambda c, n: stft_explorer(c[:, :0], RATE), ValueError, r"waveform.*\(1, 0\)"),
+        (lambda c, n: stft_explorer(c * math.nan, RATE), ValueError, "waveform.*finite"),
         (
             lambda c, n: mask_explorer(n, c[:, :9], STFTConfig()),
             ValueError,
-            r"clean must have the shape \(1, 16000\)",
+            r"clean.*\(1, 16000\)",
         ),
         (
             lambda c, n: mask_explorer(n, c, STFTConfig(hop_length=512)),
             ValueError,
-            "config cannot be inverted",
+            "config",
         ),
     ],
 )
