@@ -59,6 +59,7 @@ def test_mixtures_are_the_same_for_every_run():
     assert torch.equal(first[0][0], first[1][0]) and len(mixtures.batches) == 1
 
 
+@pytest.mark.slow
 def test_the_judge_that_was_never_asked_hears_the_difference():
     pair = make_test_pairs(snrs_db=(0,), sentences_per_noise=1, noises_per_kind=1)[0]
     said = {name: judges.dnsmos(getattr(pair, name)) for name in ("clean", "noisy")}

@@ -22,6 +22,8 @@ from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
 from course_utils.training import TrainConfig, fit, seed_everything, stopped_run
 
+pytestmark = pytest.mark.training
+
 BATCH = 4
 
 

@@ -20,6 +20,8 @@ from course_utils.material import VALIDATION_CLIPS
 from course_utils.models import MaskNet
 from course_utils.training import fit, load_checkpoint, stopped_run
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def corpus(tmp_path):
@@ -46,12 +48,16 @@ def corpus(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def pairs_to_score():
+    return train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
+
+
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, pairs_to_score):
     monkeypatch.setattr(train, "SEGMENT_LENGTH", 8000)
     monkeypatch.setattr(train, "BATCHES_PER_EPOCH", 2)
-    some = train.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
-    monkeypatch.setattr(train, "make_test_pairs", lambda **_: some)
+    monkeypatch.setattr(train, "make_test_pairs", lambda **_: pairs_to_score)
 
 
 @pytest.fixture
