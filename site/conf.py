@@ -19,13 +19,14 @@ sys.path.insert(0, str(ROOT))
 LESSONS = [f"notebooks/{file.stem}" for file in sorted(ROOT.glob("notebooks/0*.ipynb"))]
 API = "site/api"
 BESIDE = ["notebooks/glossary", "notebooks/model_comparison", API, "data/README"]
+ABOUT = ["CONTRIBUTING", "CHANGELOG"]
 
 project = "Noise cancellation with PyTorch"
 project_copyright = "its authors. Code: MIT. Prose and figures: CC BY 4.0"
 language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
-include_patterns = [f"{page}.*" for page in (root_doc, *LESSONS, *BESIDE)]
+include_patterns = [f"{page}.*" for page in (root_doc, *LESSONS, *BESIDE, *ABOUT)]
 exclude_patterns = [".*", "build", "data/*/*"]  # thousands of files that need no look
 
 nb_execution_mode = "off"
@@ -81,7 +82,7 @@ def prepare(app: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         # A folder cannot be downloaded; the file that speaks for it can.
         source[0] = re.sub(r"\((course_utils/\w+)\)", r"(\1/__init__.py)", source[0])
-        for caption, pages in (("Lessons", LESSONS), ("Beside them", BESIDE)):
+        for caption, pages in (("Lessons", LESSONS), ("Beside them", BESIDE), ("About", ABOUT)):
             source[0] += CONTENTS.format(caption=caption, pages="\n".join(pages))
     elif page == API:
         source[0] += "".join(MODULE.format(name=name) for name in public_modules())

@@ -210,6 +210,14 @@ def code_of(text: str) -> list[str]:
     return re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
 
 
+def test_the_workflow_runs_the_readmes_commands():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    commands = re.findall(r"^ +- run: (.+)$", workflow, re.M)
+    assert {"make test", "make check"} < set(commands)
+    readme = (ROOT / "README.md").read_text()
+    assert [command for command in commands if command not in readme] == []
+
+
 # ---- docstrings ----
 
 
