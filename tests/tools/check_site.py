@@ -4,7 +4,8 @@
 
 Every link and picture must lead to a file (and its #anchor to an element) of the site, nothing may
 be fetched from elsewhere, and each lesson must have the players, figures (with their descriptions)
-and sentences that its notebook has, and be found by the search. The API page must have every module.
+and sentences that its notebook has, and be found by the search. The API page must have every
+module.
 """
 
 import json
@@ -106,7 +107,7 @@ def found_by_search(index: dict, name: str, title: str) -> bool:
 
 
 def missing_modules(package: Path, page: Page) -> list[str]:
-    """Modules of a package that the API page does not have; names with an underscore are private."""
+    """Public modules of a package that the API page does not have."""
     files = [file.relative_to(package.parent) for file in package.rglob("*.py")]
     names = {".".join(file.with_suffix("").parts) for file in files if not file.stem[0] == "_"}
     return sorted(
