@@ -98,7 +98,7 @@ def test_a_clone_stays_small():
 
 def test_no_file_names_the_machine_it_was_made_on():
     machine = re.compile(r"(?<![\w.])/(work|root|home|Users|tmp/\w+)/|[A-Z]:\\+Users")
-    text = {".py", ".md", ".toml", ".txt", ".ipynb", ".csv", ".json", ".cfg", ""}
+    text = {".py", ".md", ".toml", ".txt", ".ipynb", ".csv", ".json", ".cfg", ".lock", ".yml", ""}
     found = [
         f"{file.relative_to(ROOT)}: {match.group()}"
         for file in tracked_files()
