@@ -1,4 +1,4 @@
-"""Links and pictures of everything that is read: README, lessons, pages beside them, data."""
+"""Links and pictures of everything that is read: README and its like, lessons, data."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 READ = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "notebooks").glob("*.ipynb")),
     *sorted((ROOT / "notebooks").glob("*.md")),
     ROOT / "data" / "README.md",

@@ -19,7 +19,9 @@ MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 # The name to import, where it is not the name to install.
 IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL"}
-RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "onnxscript"}
+RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "mypy", "uv", "onnxscript"}
+# What builds PESQ and the course itself.
+BUILDING = {"cython", "setuptools"}
 # Part of the promise to the learner; the tests compare with it, the lessons need not.
 PROMISED = {"librosa"}
 
@@ -96,7 +98,7 @@ def test_a_clone_stays_small():
 
 def test_no_file_names_the_machine_it_was_made_on():
     machine = re.compile(r"(?<![\w.])/(work|root|home|Users|tmp/\w+)/|[A-Z]:\\+Users")
-    text = {".py", ".md", ".toml", ".txt", ".ipynb", ".csv", ".json", ".cfg", ""}
+    text = {".py", ".md", ".toml", ".txt", ".ipynb", ".csv", ".json", ".cfg", ".lock", ".yml", ""}
     found = [
         f"{file.relative_to(ROOT)}: {match.group()}"
         for file in tracked_files()
@@ -159,12 +161,12 @@ def test_requirements_are_pinned_and_used():
         used |= third_party(notebook_code(file))
     pinned = {IMPORTED_AS.get(name, name) for name in pins("requirements.txt")}
     assert used - pinned == set(), "imported, but not in requirements.txt"
-    unused = pinned - used - RUN_NOT_IMPORTED - PROMISED
+    unused = pinned - used - RUN_NOT_IMPORTED - PROMISED - BUILDING
     assert unused == set(), "in requirements.txt, but never imported"
 
 
 def test_test_requirements_are_pinned_and_used():
-    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "data").glob("*.py")]
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "data").glob("*.py"), *ROOT.glob("*.py")]
     used = set().union(*(third_party(file.read_text()) for file in files))
     used -= {file.stem for file in files}  # a test may import a neighbour
     used -= {"glossary"}  # in site/
@@ -176,12 +178,6 @@ def test_test_requirements_are_pinned_and_used():
         names |= {name.replace("-", "_") for name in pins("tests/benchmarks/requirements.txt")}
     assert used - names == set(), "imported by a test, but pinned nowhere"
     assert set(tester) - used - RUN_NOT_IMPORTED == set(), "pinned, but never imported"
-
-
-def test_the_readme_names_the_pinned_pytorch():
-    """Its command for PyTorch's CPU build must fit what `make lab` installs."""
-    named = re.findall(r"\b(torch|torchaudio)==([\d.]+)", (ROOT / "README.md").read_text())
-    assert {name: pins("requirements.txt")[name] for name, _ in named} == dict(named)
 
 
 # ---- README ----
@@ -212,6 +208,14 @@ def test_the_makefile_knows_every_command_of_the_readme():
 def code_of(text: str) -> list[str]:
     """Blocks and spans of code in a page of Markdown."""
     return re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
+
+
+def test_the_workflow_runs_the_readmes_commands():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    commands = re.findall(r"^ +- run: (.+)$", workflow, re.M)
+    assert {"make test", "make check"} < set(commands)
+    readme = (ROOT / "README.md").read_text()
+    assert [command for command in commands if command not in readme] == []
 
 
 # ---- docstrings ----

@@ -112,7 +112,7 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
     if missing:
         raise ImportError(
             f"ONNX needs {' and '.join(missing)}, which the lessons do without: "
-            "python -m pip install -r tests/requirements.txt installs them."
+            "python install.py tests installs them."
         )
     count = range(len(empty_memory(denoiser)))
     # Every export would say on stderr that torchvision, which nothing here uses, is missing.
