@@ -70,7 +70,7 @@ def measure():
     denoiser = Denoiser(MaskNet(channels=(4, 4, 4), hidden_size=8))
     learner = distributed.share_model(denoiser)
     noisy, clean = next(iter(_loader()))
-    loss = denoising_loss(estimate=learner(noisy), reference=clean)
+    loss = denoising_loss(learner(noisy), clean)
     loss.backward()
     found["loss"] = distributed.average(loss.item())
     found["gradients"] = {name: p.grad for name, p in denoiser.named_parameters()}

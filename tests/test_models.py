@@ -147,10 +147,10 @@ def test_one_pair_is_learned_in_sixty_steps():
     noisy = clean + _noise(1, 1, 16000)
     model = Denoiser(MaskNet(channels=(8, 8, 8), hidden_size=32))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    nothing = denoising_loss(estimate=noisy, reference=clean).item()
+    nothing = denoising_loss(noisy, clean).item()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = denoising_loss(estimate=model(noisy), reference=clean)
+        loss = denoising_loss(model(noisy), clean)
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.3 * nothing

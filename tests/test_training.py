@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
@@ -10,9 +11,13 @@ from course_utils.features import STFTConfig
 from course_utils.losses import waveform_mse
 from course_utils.models import Denoiser, MaskNet
 from course_utils.training import (
+    Run,
+    Schedule,
     TrainConfig,
     evaluate_loss,
     fit,
+    rate_factor,
+    run_progress,
     seed_everything,
     share_cores,
     train_one_epoch,
@@ -319,11 +324,86 @@ def test_bad_checkpoints_are_named(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence():
-    def broken(*, estimate, reference):
+    def broken(estimate, reference):
         return estimate.sum() * float("nan")
 
     with pytest.raises(ValueError, match="loss.*finite.*learning_rate"):
         train_one_epoch(_Gain(), _loader(), torch.optim.SGD(_Gain().parameters(), 0.1), broken)
+
+
+@pytest.mark.parametrize("loss_fn", [nn.MSELoss(), nn.L1Loss(), functional.mse_loss])
+def test_the_losses_of_pytorch_fit_the_loop_as_they_are(loss_fn):
+    model, loader = _Gain(), _loader()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = evaluate_loss(model, loader, loss_fn)
+    for _ in range(5):
+        train_one_epoch(model, loader, optimizer, loss_fn)
+    assert evaluate_loss(model, loader, loss_fn) < before
+    history = fit(model, loader, loader, loss_fn, TrainConfig(epochs=2))
+    assert len(history) == 2
+
+
+def test_nn_mse_loss_and_the_course_s_own_are_the_same_number():
+    model, loader = _Gain(), _loader()
+    assert evaluate_loss(model, loader, nn.MSELoss()) == evaluate_loss(model, loader, waveform_mse)
+
+
+def test_an_estimate_of_another_shape_is_refused_before_a_loss_broadcasts_it():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(()))
+
+        def forward(self, noisy):
+            return self.gain * noisy[:, 0]  # (batch, time) against (batch, 1, time)
+
+    model = Flat()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="estimate.*clean"):
+        train_one_epoch(model, _loader(), optimizer, nn.MSELoss())
+    with pytest.raises(ValueError, match="estimate.*clean"):
+        evaluate_loss(model, _loader(), nn.MSELoss())
+
+
+def test_the_learning_rate_warms_up_and_then_follows_a_cosine():
+    assert rate_factor(0, 0.0) == pytest.approx(1 / 50)
+    assert rate_factor(49, 0.0) == pytest.approx(1.0)
+    assert rate_factor(500, 0.5) == pytest.approx(0.01 + 0.99 / 2)
+    assert rate_factor(500, 1.0) == pytest.approx(0.01)
+
+
+def test_progress_follows_steps_or_clock_whichever_is_further():
+    assert run_progress(25, 100, 3.0, None) == 0.25
+    assert run_progress(25, 100, 30.0, 1.0) == 0.5  # half of the minute is over
+    assert run_progress(80, 100, 30.0, 1.0) == 0.8
+    assert run_progress(100, 100, 90.0, 1.0) == 1.0
+
+
+def test_the_schedule_sets_the_optimizer_and_knows_the_time_before_a_stop(clock):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=9.0)
+    config = TrainConfig(epochs=2, learning_rate=0.1, max_minutes=1)
+    schedule = Schedule(optimizer, config, 100, seconds_before=20.0)
+    assert 20 < schedule.seconds() < 30
+    assert not schedule.out_of_time(59.9) and schedule.out_of_time(60.0)
+    schedule.set_rate(100)  # half of the steps, and by the clock a third
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (0.01 + 0.99 / 2))
+
+
+def test_a_run_keeps_the_weights_of_its_best_epoch(tmp_path):
+    model = _Gain()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = Run(model, optimizer, None, {})
+    for gain, loss in ((1.0, 0.5), (2.0, 0.3), (3.0, 0.4)):
+        with torch.no_grad():
+            model.gain.fill_(gain)
+        run.finish_epoch(0.0, loss, 1.0)
+    assert run.best["gain"] == 2.0 and [row["epoch"] for row in run.history] == [0, 1, 2]
+
+
+def test_what_is_no_denoiser_is_not_written_as_one(tmp_path):
+    with pytest.raises(TypeError, match="model.*_Gain"):
+        save_checkpoint(tmp_path / "a.pt", _Gain())
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_loader_is_refused():
@@ -339,7 +419,7 @@ def test_an_empty_loader_is_refused():
     ],
 )
 def test_settings_out_of_range_are_named(bad):
-    with pytest.raises(ValueError, match=next(iter(bad))):
+    with pytest.raises((TypeError, ValueError), match=next(iter(bad))):
         TrainConfig(**bad)
 
 

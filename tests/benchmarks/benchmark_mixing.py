@@ -47,7 +47,7 @@ def training_step() -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        denoising_loss(estimate=model(noisy), reference=0.5 * noisy).backward()
+        denoising_loss(model(noisy), 0.5 * noisy).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 

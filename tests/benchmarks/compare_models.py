@@ -76,7 +76,7 @@ def train(model: nn.Module, loss_fn: Callable, mixtures: Mixtures, seconds: floa
         falling = 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, spent / seconds))) / 2
         optimizer.param_groups[0]["lr"] = 3e-3 * min(1.0, (steps + 1) / 50) * falling
         optimizer.zero_grad()
-        loss_fn(estimate=model(noisy), reference=clean).backward()
+        loss_fn(model(noisy), clean).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         steps += 1
