@@ -5,6 +5,7 @@ import torch
 
 from course_utils import datasets
 from course_utils.audio import save_audio
+from course_utils.augmentation import Augmentation
 from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
 from course_utils.train.material import VALIDATION_CLIPS, from_folders, from_pairs
 
@@ -122,7 +123,7 @@ def test_a_pause_is_drawn_again_and_silence_makes_no_error(tmp_path):
     assert loud >= 17  # a single draw hits the silence in four of nine cases
     silent = AudioFile(str(tmp_path / "s" / "silent.wav"), 1.25)
     mixtures = MixtureDataset(
-        [[silent]], [silent], segment_length=4000, size=12, augmentation=datasets.Augmentation()
+        [[silent]], [silent], segment_length=4000, size=12, augmentation=Augmentation()
     )
     for noisy, clean in (mixtures[k] for k in range(12)):
         assert torch.isfinite(noisy).all() and noisy.abs().max() > 0 and clean.abs().max() == 0

@@ -14,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from course_utils import __version__
 from course_utils.audio import save_audio
+from course_utils.augmentation import Augmentation
 from course_utils.checkpoints import load_checkpoint, stopped_run
 from course_utils.corpus import Clip
-from course_utils.datasets import Augmentation, MixtureDataset
+from course_utils.datasets import MixtureDataset
 from course_utils.models import MaskNet
 from course_utils.train import __main__ as command
 from course_utils.train import run

@@ -275,7 +275,8 @@ class _Watched(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(6, 6), nn.Dropout(0.5))
-        self.modes, self.grads = [], []
+        self.modes: list[bool] = []
+        self.grads: list[bool] = []
 
     def forward(self, noisy: Tensor) -> Tensor:
         self.modes.append(any(module.training for module in self.net))

@@ -12,7 +12,8 @@ from dataclasses import asdict, replace
 
 import torch
 
-from course_utils.datasets import NO_AUGMENTATION, Augmentation
+from course_utils.augmentation import Augmentation
+from course_utils.datasets import NO_AUGMENTATION
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
 from course_utils.train.job import BATCH_SIZE

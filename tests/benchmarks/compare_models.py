@@ -22,7 +22,7 @@ from judges import dnsmos
 from torch import Tensor, nn
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.datasets import Augmentation
+from course_utils.augmentation import Augmentation
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
 from course_utils.evaluate.tables import write_csv
 from course_utils.losses import compressed_mse, denoising_loss, magnitude_mse
