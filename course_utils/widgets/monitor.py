@@ -49,7 +49,7 @@ class TrainingMonitor(ipywidgets.VBox):
         self._config, self._steps_per_epoch = config, steps_per_epoch
         self._baselines, self._clock, self._start = dict(baselines or {}), clock, None
         self.history: list[dict] = []
-        figure, self._axes = make_figure(1, 1, height=3.6)
+        figure, (self._axes,) = make_figure(1, 1, height=3.6)
         self._canvas = figure.canvas
         size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
         self.bar = ipywidgets.IntProgress(max=1000, description="training", layout={"width": "60%"})
