@@ -215,7 +215,7 @@ def test_what_cannot_run_live_is_refused_in_words():
     with pytest.raises(ValueError, match="STFT"):
         StreamingDenoiser(make_denoiser(STFTConfig(center=False)))
     for level in (-1.0, float("nan"), torch.tensor([])):
-        with pytest.raises(ValueError, match="level.*finite"):
+        with pytest.raises(ValueError, match="level"):
             StreamingDenoiser(DENOISER, level=level)
     with pytest.raises(TypeError, match="level"):
         StreamingDenoiser(DENOISER, level="loud")
