@@ -403,7 +403,7 @@ def _one_clip(values: Tensor, name: str, *n_freqs: int) -> Tensor:
     shape = (*n_freqs, values.shape[-1])
     if values.shape[-len(shape) :] != shape or values.numel() != math.prod(shape):
         raise ValueError(
-            f"{name} must be one mono clip of shape {shape}, got {tuple(values.shape)}; pick one, "
-            "like x[0], and pass the config that made a picture."
+            f"{name} must be one mono clip of shape {shape}, got {tuple(values.shape)}; pick one "
+            "clip, like x[0], and the config that made it."
         )
     return values.detach().reshape(shape)

@@ -202,7 +202,7 @@ def test_a_csv_holds_every_row_and_is_written_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
     with pytest.raises(ValueError, match="rows"):
         evaluate.write_csv(tmp_path / "none.csv", [])
-    with pytest.raises(ValueError, match="path"):
+    with pytest.raises(FileNotFoundError, match="folder of path"):
         evaluate.write_csv(tmp_path / "nowhere" / "rows.csv", rows)
 
 

@@ -69,17 +69,13 @@ def _denoise_folder(options: argparse.Namespace) -> int:
     source, target = options.noisy, options.clean
     existing_folder(target.parent, "the folder of clean")
     if target.is_file() or target.suffix.lower() in AUDIO_SUFFIXES:
-        raise ValueError(
-            f"clean must be a folder, as noisy is one, got {str(target)!r}; rename it."
-        )
+        raise ValueError(f"clean must be a folder, like noisy, got {str(target)!r}; rename it.")
     if target.exists() and target.samefile(source):
         raise ValueError(f"clean must be another folder than noisy, got {str(target)!r} twice.")
     files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in AUDIO_SUFFIXES]
     files = [file for file in files if file.is_file() and not file.name.startswith(".")]
     if not files:
-        raise ValueError(
-            f"noisy must hold sound files, got {str(source)!r} without any; choose another."
-        )
+        raise ValueError(f"noisy must hold sound files, got none in {str(source)!r}; add some.")
     denoiser = load_checkpoint(options.checkpoint)
     failed: dict[str, Exception] = {}
     made = not target.exists()

@@ -27,7 +27,6 @@ from course_utils.models import Denoiser
 from course_utils.validate import (
     existing_file,
     existing_folder,
-    is_finite,
     validate_integer,
     validate_number,
     validate_same_shape,
@@ -88,7 +87,7 @@ def denoise_waveform(
         level = measure_level(blocks, sample_rate, at_rate=denoiser.config.sample_rate)
         pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level)
         estimate = torch.cat(list(pieces), dim=-1)
-        _refuse_not_finite(estimate)
+        validate_waveform(estimate, name="what denoiser gives back")
     else:
         estimate = _denoise_whole(channels, sample_rate, denoiser)
     return estimate.to(waveform.dtype).reshape(waveform.shape)
@@ -140,7 +139,7 @@ def denoise_file(
         done = 0
         blocks = _read_blocks(source)
         for piece in denoise_blocks(blocks, info.sample_rate, denoiser, level=level, mix=mix):
-            _refuse_not_finite(piece)
+            validate_waveform(piece, name="what denoiser gives back")
             yield piece
             done += piece.shape[-1]
             if on_block:
@@ -240,11 +239,3 @@ def _denoise_whole(
     validate_same_shape(estimate, at_rate, ("what denoiser gives back", "what it gets"))
     estimate = estimate.clone()  # outside of inference mode: an ordinary tensor again
     return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]
-
-
-def _refuse_not_finite(estimate: Tensor) -> None:
-    """Say that the denoiser is of no use if it makes NaN or infinity."""
-    if not is_finite(estimate):
-        raise ValueError(
-            "denoiser must give back finite samples, got NaN or infinity; load another checkpoint."
-        )

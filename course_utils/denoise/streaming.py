@@ -63,8 +63,7 @@ def block_network(denoiser: Denoiser) -> BlockNet:
     net = getattr(denoiser, "net", denoiser)
     if not isinstance(denoiser, Denoiser) or not isinstance(net, BlockNet):
         raise TypeError(
-            f"denoiser must be a Denoiser around a MaskNet, got {type(net).__name__}; what needs "
-            "the whole recording at once cannot run live."
+            f"denoiser must be a Denoiser around a MaskNet, got {type(net).__name__}; pass one."
         )
     if denoiser.training:
         raise ValueError("denoiser must be in eval mode, got training mode; call .eval() first.")
@@ -106,8 +105,7 @@ class StreamingDenoiser:
         config = denoiser.config
         if not (config.center and config.invertible):
             raise ValueError(
-                f"denoiser must have a centred STFT that can be undone, got {config}; use the "
-                "STFTConfig of the course."
+                f"denoiser must have a centred, invertible STFT, got {config}; use STFTConfig()."
             )
         self.denoiser = denoiser
         self._level = None if level is None else _as_column(level)
@@ -182,8 +180,7 @@ class StreamingDenoiser:
             self._shape = self._begin(shape, samples.device)
         if shape != self._shape:
             raise ValueError(
-                f"samples must have the channels {tuple(self._shape)} of the first piece, got "
-                f"{tuple(shape)}; call reset() before another recording."
+                f"samples must have channels {tuple(self._shape)}, got {tuple(shape)}; reset first."
             )
         self._taken += samples.shape[-1]
         return samples.detach().reshape(max(1, math.prod(shape)), -1).float()
@@ -194,8 +191,7 @@ class StreamingDenoiser:
         n_fft = self._config.n_fft
         if self._level is not None and len(self._level) not in (1, n_rows):
             raise ValueError(
-                f"level must be one number or one for each of {n_rows} channels, got "
-                f"{len(self._level)}; measure it on the same recording."
+                f"level must be one for each of {n_rows} channels, got {len(self._level)}; add all."
             )
         self._waiting = torch.zeros(n_rows, n_fft // 2, device=device)
         # The sum of overlapping frames, and in one more row that of their squared windows.

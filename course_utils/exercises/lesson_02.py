@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -161,7 +162,7 @@ def _check_floats(result: Tensor, samples: Tensor) -> None:
     )
 
 
-def _check_loss(result: object, estimate: Tensor, reference: Tensor, lengths: list[int]) -> None:
+def _check_loss(result: Any, estimate: Tensor, reference: Tensor, lengths: list[int]) -> None:
     """Compare a loss with the right one and with the usual wrong ones."""
     if isinstance(result, Tensor) and result.numel() != 1:
         raise NotYetError(f"the loss should be one number and has shape {tuple(result.shape)}.")
@@ -244,8 +245,9 @@ def _check_gains(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Ten
         new_clean, clean * expected, atol=1e-5
     ):
         return
-    gains = [_gain(new_noisy, noisy), _gain(new_clean, clean)]
-    if None in gains:
+    noisy_gain = _gain(new_noisy, noisy)
+    clean_gain = _gain(new_clean, clean)
+    if noisy_gain is None or clean_gain is None:
         if None not in (_gain(new_noisy, clean), _gain(new_clean, noisy)):
             raise NotYetError("the two are turned round; return noisy first, then clean.")
         raise NotYetError("a member changed its form; multiply by one number and do nothing else.")
@@ -254,19 +256,19 @@ def _check_gains(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Ten
             "with a silent noisy member the clean one should still peak at 0.99; take the gain "
             "from the louder of the two."
         )
-    if abs(gains[0] - gains[1]) > 1e-3 * expected:
+    if abs(noisy_gain - clean_gain) > 1e-3 * expected:
         raise NotYetError(
-            f"noisy got a gain of {gains[0]:.3f} and clean {gains[1]:.3f}; the same number has to "
-            "multiply both."
+            f"noisy got a gain of {noisy_gain:.3f} and clean {clean_gain:.3f}; the same number has "
+            "to multiply both."
         )
-    peak = gains[0] * loudest
-    if abs(gains[0] * max(float(noisy.max()), float(clean.max())) - 0.99) < 1e-3:
+    peak = noisy_gain * loudest
+    if abs(noisy_gain * max(float(noisy.max()), float(clean.max())) - 0.99) < 1e-3:
         raise NotYetError(
             f"the largest sample above zero is at 0.99, but one below zero reaches {-peak:.2f}; "
             "take abs() before max()."
         )
     raise NotYetError(
-        f"both got the gain {gains[0]:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
+        f"both got the gain {noisy_gain:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
         "from the louder of the two and aim at 0.99."
     )
 

@@ -69,7 +69,9 @@ def check_causal_conv(causal_conv: Callable[[Tensor, Tensor], Tensor]) -> Feedba
             x = torch.randn(batch, n_in, 9, 12, generator=generator)
             weight = torch.randn(n_out, n_in, tall, wide, generator=generator)
             answer = call_answer(causal_conv, x, weight)
-            _check_causal(answer, call_answer(causal_conv, _poked(x), weight), x, weight)
+            _check_causal(
+                answer, call_answer(causal_conv, _with_later_frames_changed(x), weight), x, weight
+            )
     except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(True, "every shape is kept, the past is unmoved, and the present counts.")
@@ -165,7 +167,7 @@ def _check_field(answer: object, case: tuple, answers: list, cases: list) -> Non
     )
 
 
-def _poked(x: Tensor) -> Tensor:
+def _with_later_frames_changed(x: Tensor) -> Tensor:
     """Change everything from frame 7 on."""
     later = x.clone()
     later[..., 7:] += 10.0

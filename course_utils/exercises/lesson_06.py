@@ -6,6 +6,7 @@ Notebook: 06
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -228,7 +229,7 @@ def _compare_names(result: object, rows: Sequence[dict]) -> None:
         )
     change = {row["name"]: row["pesq"] - row["input_pesq"] for row in rows}
     if unknown := [name for name in result if name not in change]:
-        raise NotYetError(f"{unknown[0]!r} is no name of a row.")
+        raise NotYetError(f"{unknown[0]!r} is not the name of a row.")
     if len(set(result)) < len(result):
         raise NotYetError("a name stands in your list twice.")
     for name in result:
@@ -249,7 +250,7 @@ def _compare_names(result: object, rows: Sequence[dict]) -> None:
 # --- one number -----------------------------------------------------------------------------
 
 
-def _number(result: object, name: str) -> float:
+def _number(result: Any, name: str) -> float:
     """Turn a result into one finite float, or say why that is impossible."""
     if isinstance(result, Tensor) and result.numel() != 1:
         raise NotYetError(f"{name} is one number, and yours has shape {tuple(result.shape)}.")

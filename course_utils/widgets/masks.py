@@ -134,8 +134,7 @@ def denoise_explorer(
     """
     if not clips or not noises:
         raise ValueError(
-            "clips and noises must hold at least one entry each, "
-            f"got {len(clips)} and {len(noises)}; take some from corpus.select."
+            f"clips and noises must hold one each, got {len(clips)} and {len(noises)}; add some."
         )
     config = denoiser.config
     rate = config.sample_rate
@@ -188,9 +187,7 @@ def denoise_explorer(
 def _estimate_mask(denoiser: Denoiser, noisy: Tensor, config: STFTConfig) -> Tensor:
     """Ask a denoiser for its mask, at the level that it works at."""
     if denoiser.config != config:
-        raise ValueError(
-            f"config must be that of the denoiser, got {config}; pass denoiser.config."
-        )
+        raise ValueError(f"config must be denoiser.config, got {config}; pass that one.")
     gain = working_gain(rms(noisy))
     with torch.inference_mode():
         return denoiser.estimate_mask(magnitude(stft(noisy * gain, config)))

@@ -142,7 +142,7 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
             f"{shape} &middot; {config.hz_per_bin:.1f} Hz per bin &middot; "
             f"{config.ms_per_frame:.1f} ms per frame &middot; window of "
             f"{1000 * win_length / sample_rate:.1f} ms &middot; {contents}<br>{inverse} "
-            f"&middot; {bright:.1%} of the picture wears the upper half of the colours"
+            f"&middot; {bright:.1%} of the picture is in the upper half of the colours"
         )
         if not config.invertible:
             return View(facts)
@@ -177,8 +177,8 @@ def _mel_triangles(config: STFTConfig) -> Tensor:
     empty = int((triangles.amax(dim=1) == 0).sum())
     if empty:
         raise ValueError(
-            f"n_fft must be larger for {_N_MELS} mel bands, got {config.n_fft}, which leaves "
-            f"{empty} of them without a bin; choose a larger one, or another scale."
+            f"n_fft must be larger, got {config.n_fft}, with {empty} of {_N_MELS} mel bands empty; "
+            "move its slider, or choose another scale."
         )
     return triangles
 
