@@ -45,9 +45,7 @@ def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML
 
     Notebook: all
     """
-    clip = _as_clip(waveform, "waveform")
-    validate_integer(sample_rate, "sample_rate")
-    validate_number(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
+    clip = _as_clip(waveform, "waveform", sample_rate)
     return HTML(_row({str(title): clip}, sample_rate))
 
 
@@ -80,8 +78,6 @@ def compare_audio(
 
     Notebook: all
     """
-    validate_integer(sample_rate, "sample_rate")
-    validate_number(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
     if seconds is not None:
         validate_number(seconds, "seconds", above=0)
     if not isinstance(clips, Mapping):
@@ -89,20 +85,17 @@ def compare_audio(
     if not clips:
         raise ValueError(f"clips must hold at least one clip, got {dict(clips)}; add one.")
     cut = {
-        str(title): _cut(_as_clip(clip, f"clips[{title!r}]"), seconds, sample_rate)
+        str(title): _cut(_as_clip(clip, f"clips[{title!r}]", sample_rate), seconds, sample_rate)
         for title, clip in clips.items()
     }
     shapes = {title: tuple(clip.shape) for title, clip in cut.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(
-            f"clips must have one shape, got {shapes}; bring them to the same channels and "
-            "length, or shorten seconds."
+            f"clips must have one shape, got {shapes}; use to_mono, or shorten seconds."
         )
     if removed is not None:
         if isinstance(removed, str) or len(removed) != 2 or not set(removed) <= set(cut):
-            raise ValueError(
-                f"removed must be two titles out of {list(cut)}, got {removed!r}; correct them."
-            )
+            raise ValueError(f"removed must be two of {list(cut)}, got {removed!r}; correct them.")
         before, after = removed
         cut[f"removed: {before} minus {after}"] = cut[before] - cut[after]
     return HTML(_row(cut, sample_rate))
@@ -167,8 +160,10 @@ def _cut(clip: Tensor, seconds: float | None, sample_rate: int) -> Tensor:
     return clip[:, :num_samples] * ramp
 
 
-def _as_clip(clip: Tensor, name: str) -> Tensor:
-    """Return a clip as float32 (channel, time) on the CPU, or refuse it in a sentence."""
+def _as_clip(clip: Tensor, name: str, sample_rate: int) -> Tensor:
+    """Return a clip as float32 (channel, time) on the CPU; refuse it or its rate in a sentence."""
+    validate_integer(sample_rate, "sample_rate")
+    validate_number(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
     validate_waveform(clip, name=name)
     if clip.ndim > 2 or (clip.ndim == 2 and clip.shape[0] > 2):
         raise ValueError(

@@ -223,8 +223,7 @@ def plot_training(
     keys = ("epoch", "train_loss", "validation_loss")
     if not history or not all(set(keys) <= entry.keys() for entry in history):
         raise ValueError(
-            f"history must hold {keys} for at least one epoch, got {list(history)[:1]}; "
-            "take what training.fit returns."
+            f"history must hold {keys} for each epoch, got {list(history)[:1]}; train first."
         )
     epochs = [entry["epoch"] + 1 for entry in history]  # the first round is epoch 1
     training = [float(entry["train_loss"]) for entry in history]
@@ -403,7 +402,6 @@ def _one_clip(values: Tensor, name: str, *n_freqs: int) -> Tensor:
     shape = (*n_freqs, values.shape[-1])
     if values.shape[-len(shape) :] != shape or values.numel() != math.prod(shape):
         raise ValueError(
-            f"{name} must be one mono clip of shape {shape}, got {tuple(values.shape)}; pick one "
-            "clip, like x[0], and the config that made it."
+            f"{name} must be one mono clip of shape {shape}, got {tuple(values.shape)}; pick one."
         )
     return values.detach().reshape(shape)

@@ -63,7 +63,7 @@ def block_network(denoiser: Denoiser) -> BlockNet:
     net = getattr(denoiser, "net", denoiser)
     if not isinstance(denoiser, Denoiser) or not isinstance(net, BlockNet):
         raise TypeError(
-            f"denoiser must be a Denoiser around a MaskNet, got {type(net).__name__}; pass one."
+            f"denoiser must be a Denoiser around a MaskNet, got {type(net).__name__}; load one."
         )
     if denoiser.training:
         raise ValueError("denoiser must be in eval mode, got training mode; call .eval() first.")
@@ -180,7 +180,8 @@ class StreamingDenoiser:
             self._shape = self._begin(shape, samples.device)
         if shape != self._shape:
             raise ValueError(
-                f"samples must have channels {tuple(self._shape)}, got {tuple(shape)}; reset first."
+                f"samples must have the channels {tuple(self._shape)} of the first piece, got "
+                f"{tuple(shape)}; call reset() before another recording."
             )
         self._taken += samples.shape[-1]
         return samples.detach().reshape(max(1, math.prod(shape)), -1).float()
@@ -191,7 +192,8 @@ class StreamingDenoiser:
         n_fft = self._config.n_fft
         if self._level is not None and len(self._level) not in (1, n_rows):
             raise ValueError(
-                f"level must be one for each of {n_rows} channels, got {len(self._level)}; add all."
+                f"level must be one number or one for each of {n_rows} channels, got "
+                f"{len(self._level)}; measure it on the same recording."
             )
         self._waiting = torch.zeros(n_rows, n_fft // 2, device=device)
         # The sum of overlapping frames, and in one more row that of their squared windows.
@@ -232,7 +234,8 @@ class StreamingDenoiser:
         window = self._window[:, None].to(frames.device)  # (n_fft, 1)
         squares = window.square().expand(1, -1, frames.shape[-1])
         parts = torch.cat([frames * window, squares])  # (row + 1, n_fft, frame)
-        hop_length, n_fft = self._config.hop_length, self._config.n_fft
+        n_fft = self._config.n_fft
+        hop_length = self._config.hop_length
         total = functional.fold(parts, (1, length), (1, n_fft), stride=(1, hop_length))[:, 0, 0]
         total[:, : self._overlap.shape[-1]] += self._overlap
         return total
@@ -267,7 +270,8 @@ class StreamingResampler:
         self.new_freq = new_freq
         divisor = math.gcd(orig_freq, new_freq)
         # Every `old` samples in give `new` samples out, and then the filter repeats itself.
-        self._old, self._new = orig_freq // divisor, new_freq // divisor
+        self._old = orig_freq // divisor
+        self._new = new_freq // divisor
         width = math.ceil(_FILTER_WIDTH * self._old / (_ROLLOFF * min(self._old, self._new)))
         self._context = math.ceil(width / self._old)  # repeats that the filter reaches, each side
         self._waiting: Tensor | None = None  # the last samples

@@ -119,7 +119,8 @@ def _check_tensor(result: object, shape: torch.Size, name: str) -> None:
 
 def _check_floats(result: Tensor, samples: Tensor) -> None:
     """Compare with the right floats and with those of the usual wrong divisors."""
-    got, whole = result.double(), samples.double()
+    got = result.double()
+    whole = samples.double()
 
     def same(other: Tensor) -> bool:
         return torch.allclose(got, other, rtol=1e-6, atol=1e-7)
@@ -193,7 +194,8 @@ def _losses(
     squared = difference.square()
     counts = torch.tensor(lengths)
     real = torch.arange(squared.shape[-1]) < counts[:, None, None]
-    total, num_real = float((squared * real).sum()), sum(lengths)
+    total = float((squared * real).sum())
+    num_real = sum(lengths)
     one_more = torch.arange(squared.shape[-1]) <= counts[:, None, None]
     every_pair = torch.arange(squared.shape[-1]) < counts[:, None]  # (batch, time): 1 is missing
     return total / num_real, {

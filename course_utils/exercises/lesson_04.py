@@ -108,7 +108,8 @@ def check_conv_cost(
 
 def _field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     """Add what each layer sees beyond one place, in places of the input."""
-    seen, step = 1, 1
+    seen = 1
+    step = 1
     for kernel, stride in zip(kernels, strides, strict=True):
         seen += (kernel - 1) * step
         step *= stride
@@ -224,7 +225,8 @@ def _check_cost(
         raise NotYetError(f"return two numbers, (parameters, multiply_adds), not {answer!r}.")
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in answer):
         raise NotYetError(f"counts are whole numbers, and your function gave {answer!r}.")
-    area, places = kernel[0] * kernel[1], output_size[0] * output_size[1]
+    area = kernel[0] * kernel[1]
+    places = output_size[0] * output_size[1]
     weights = out_channels * in_channels * area
     layer = (
         f"for {in_channels} to {out_channels} channels, kernel {kernel} and output {output_size}"

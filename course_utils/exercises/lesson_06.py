@@ -95,7 +95,8 @@ def check_got_worse(answer: Callable[[list[dict]], list[str]]) -> Feedback:
 def _compare_si_sdr(value: float, estimate: Tensor, reference: Tensor) -> None:
     """Compare with the right number and with the usual wrong ones."""
     e, r = estimate - estimate.mean(), reference - reference.mean()
-    right, target = _projected_db(e, r), (e @ r) / (r @ r) * r
+    right = _projected_db(e, r)
+    target = (e @ r) / (r @ r) * r
 
     def same(other: float) -> bool:
         return abs(value - other) < 0.01
@@ -150,8 +151,11 @@ def _compare_interval(low: float, high: float, values: Tensor) -> None:
     """Compare one interval with what statistics predicts and with the usual mistakes."""
     if low > high:
         raise NotYetError(f"the ends are swapped: {low:.3f} came first and {high:.3f} second.")
-    mean, width, expected = float(values.mean()), high - low, _expected_width(values)
-    ratio, root = width / expected, math.sqrt(len(values))
+    mean = float(values.mean())
+    width = high - low
+    expected = _expected_width(values)
+    ratio = width / expected
+    root = math.sqrt(len(values))
     if ratio < 0.05:
         raise NotYetError(
             "the two ends are equal; each resample has to draw with replacement, so that some "

@@ -266,7 +266,6 @@ def first_seconds(waveform: Tensor, name: str, sample_rate: int) -> Tensor:
     validate_waveform(waveform, name=name)
     if waveform.shape != (1, waveform.shape[-1]):
         raise ValueError(
-            f"{name} must be a mono clip of shape (1, time), got {tuple(waveform.shape)}; fold "
-            "it down with to_mono, or pick one clip of the batch."
+            f"{name} must be one mono clip (1, time), got {tuple(waveform.shape)}; use to_mono."
         )
     return waveform[:, : round(_SECONDS * sample_rate)].detach().to("cpu", torch.float32)

@@ -133,9 +133,7 @@ def denoise_explorer(
     Notebook: 06
     """
     if not clips or not noises:
-        raise ValueError(
-            f"clips and noises must hold one each, got {len(clips)} and {len(noises)}; add some."
-        )
+        raise ValueError(f"clips and noises must not be empty, got {len(clips)} and {len(noises)}.")
     config = denoiser.config
     rate = config.sample_rate
     voices = {name: first_seconds(clip, name, rate) for name, clip in clips.items()}

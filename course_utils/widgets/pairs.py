@@ -116,11 +116,12 @@ def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explor
     noisy = first_seconds(noisy, "noisy", sample_rate)
     clean = first_seconds(clean, "clean", sample_rate)
     validate_same_shape(clean, noisy, ("clean", "noisy"))
-    if clean.shape[-1] < sample_rate / 10:
+    length = clean.shape[-1]
+    if length < sample_rate / 10:
         raise ValueError(
-            f"clean must last at least 0.1 s, got {clean.shape[-1]} samples; take a longer clip."
+            f"clean must last at least 0.1 s, got {length} samples; take a longer clip."
         )
-    middle = slice(_MAX_SLIP, clean.shape[-1] - _MAX_SLIP)
+    middle = slice(_MAX_SLIP, length - _MAX_SLIP)
     perfect = clean[:, middle]
     start = int(perfect[0].abs().argmax().clamp(max=perfect.shape[-1] - sample_rate // 50))
     shown = slice(start, start + sample_rate // 50)

@@ -270,9 +270,7 @@ def download_link(
     """
     validate_waveform(waveform)
     if not isinstance(name, str) or _plain(name) != name or not name.endswith(".wav"):
-        raise ValueError(
-            f"name must be a plain file name that ends in .wav, got {name!r}; try 'cleaned.wav'."
-        )
+        raise ValueError(f"name must be a plain name ending in .wav, got {name!r}; try 'mine.wav'.")
     content = waveform.detach().cpu().contiguous().numpy().tobytes()
     shape = f"{tuple(waveform.shape)} {sample_rate}".encode()
     path = Path(folder) / f"{_fingerprint(shape + content)}_{name}"
