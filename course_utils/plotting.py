@@ -182,14 +182,14 @@ def plot_mask(
         The Axes with time in seconds and frequency in kHz.
 
     Raises:
-        TypeError: If ``mask`` is complex or not a tensor of floating-point numbers.
+        TypeError: If ``mask`` is complex or does not hold numbers.
         ValueError: If the shape does not fit ``config``, or a number is not finite.
 
     Notebook: 03, 04
     """
     if isinstance(mask, Tensor) and mask.is_complex():
         raise TypeError(f"mask must be real, got {mask.dtype}; use plot_spectrogram.")
-    picture = _one_clip(mask, "mask", config.n_freqs)
+    picture = _one_clip(torch.as_tensor(mask, dtype=torch.float32), "mask", config.n_freqs)
     ax = _new_axes(3.2) if ax is None else ax
     _image(ax, picture, config, MASK_MAP, 0.0, 1.0, "Mask (share kept)" if colorbar else None)
     label_axes(ax, title, "Time (s)", "Frequency (kHz)")

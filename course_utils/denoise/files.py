@@ -21,7 +21,7 @@ from course_utils.audio import (
     refuse_damaged,
     resample,
 )
-from course_utils.denoise.streaming import denoise_blocks, measure_level
+from course_utils.denoise.streaming import block_network, denoise_blocks, measure_level
 from course_utils.files import WRITABLE_SUFFIXES, written_whole
 from course_utils.models import Denoiser
 from course_utils.validate import (
@@ -123,7 +123,8 @@ def denoise_file(
     Raises:
         FileNotFoundError: `noisy` or the folder of `clean` does not exist.
         TypeError: `mix` is not a number, or `denoiser` not a Denoiser.
-        ValueError: `mix` out of range, `noisy` cannot be read whole, `clean` cannot be written.
+        ValueError: `mix` is out of range, `denoiser` in training mode, `noisy` cannot be read
+            whole, or `clean` cannot be written.
 
     Notebook: 06
     """
@@ -131,6 +132,7 @@ def denoise_file(
     validate_number(mix, "mix", minimum=0, maximum=1)
     source = existing_file(noisy, "noisy")
     refuse_target(source, target, replace=overwrite)
+    block_network(denoiser)  # or say now, and not after the first reading, that it cannot be used
     info = audio_info(source)
     rate = denoiser.config.sample_rate
     level = measure_level(_read_blocks(source), info.sample_rate, at_rate=rate)

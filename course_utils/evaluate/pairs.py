@@ -19,7 +19,7 @@ from course_utils.datasets import NoisyCleanDataset
 from course_utils.metrics import SCORES, compare_scores, score_clip
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.preprocessing import normalize_pair
-from course_utils.validate import validate_integer, validate_number
+from course_utils.validate import existing_folder, validate_integer, validate_number
 
 _ABOUT = ("name", "kind", "snr_db", "noise", "voice", "room")
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -137,6 +137,8 @@ def read_pairs(noisy_dir: str | os.PathLike, clean_dir: str | os.PathLike) -> li
 
     Notebook: 06
     """
+    existing_folder(noisy_dir, "noisy_dir")
+    existing_folder(clean_dir, "clean_dir")
     dataset = NoisyCleanDataset(noisy_dir, clean_dir, sample_rate=SAMPLE_RATE)
     pairs = []
     for index, name in enumerate(dataset.names):
