@@ -223,7 +223,7 @@ def install_locked(packages: dict[str, str]) -> None:
         file = Path(folder) / "requirements.lock"
         checked = ["install", "--no-deps", "--require-hashes", "-r", str(file)]
         file.write_text("".join(ready), encoding="utf-8")
-        if not pip(*checked, "--only-binary", ":all:"):
+        if not pip(*checked):
             sys.exit("The installation stopped: the lines above say why.")
         file.write_text("".join(built), encoding="utf-8")
         # Built with the packages just installed, so that these tools are pinned as well.

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 FREE_GIGABYTES = 1.0
-INSTALL = "run: python -m pip install -r requirements.txt -e ."
+INSTALL = "run: python install.py"
 CLONE = "run: git checkout -- data (or clone the course again)"
 COMPILER = "lesson 6 wants it: install a C compiler (see README), then: python -m pip install {}"
 MANAGER = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"

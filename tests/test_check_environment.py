@@ -68,7 +68,7 @@ def test_a_package_that_breaks_on_import(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(check.Problem, match="torchaudio.*libcudart") as caught:
         check._check_package("torchaudio")
-    assert "pip install -r requirements.txt" in caught.value.args[1]
+    assert "python install.py" in caught.value.args[1]
 
 
 def test_a_package_that_could_not_be_built(monkeypatch):

@@ -257,6 +257,7 @@ def test_an_interruption_says_how_to_go_on(one_set, tmp_path, capsys, monkeypatc
     assert "the same command goes on from here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_runs_as_a_module(tmp_path):
     command = [sys.executable, "-m", "course_utils.corpus", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

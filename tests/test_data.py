@@ -283,6 +283,7 @@ def test_correlation_finds_a_take_inside_another_clip(sounds):
     assert same > 2 * SAME_TAKE and different < SAME_TAKE / 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", sorted(TRAINING_VOICES))
 def test_no_take_of_a_voice_lies_in_train_and_validation(voice, clips, sounds):
     own = {
@@ -293,6 +294,7 @@ def test_no_take_of_a_voice_lies_in_train_and_validation(voice, clips, sounds):
     assert peaks.size > 100 and peaks.max() < SAME_TAKE
 
 
+@pytest.mark.slow
 def test_no_take_of_a_noise_lies_in_two_splits(clips, sounds):
     own = {
         split: [

@@ -274,6 +274,7 @@ def test_a_file_in_blocks_is_the_recording_in_memory_mixed_with_the_noisy_one(
     assert torch.allclose(clean, (1 - mix) * estimate + mix * waveform, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the peak of one program")
 def test_the_memory_does_not_grow_with_the_recording(tmp_path, checkpoint):
     """Six minutes instead of one: the five more would take 38 MB as samples alone."""
@@ -401,6 +402,7 @@ def test_ctrl_c_in_a_folder_keeps_what_is_whole(tmp_path, folder, monkeypatch):
 # --- the shell -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_the_shell_without_a_traceback(tmp_path, checkpoint):
     noisy = write(tmp_path / "noisy.wav", tone(0.5, RATE), RATE)
     command = [sys.executable, "-m", "course_utils.denoise", str(noisy), str(tmp_path / "c.wav")]

@@ -25,6 +25,8 @@ from course_utils.train import __main__ as command
 from course_utils.train import run
 from course_utils.training import TrainConfig, fit, seed_everything
 
+pytestmark = pytest.mark.training
+
 BATCH = 4
 
 

@@ -254,6 +254,7 @@ def test_what_cannot_work_is_one_sentence(arguments, message, capsys, tmp_path, 
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_from_the_shell():
     command = [sys.executable, "-m", "course_utils.evaluate", "--checkpoint", "missing.pt"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)

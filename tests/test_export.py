@@ -39,6 +39,7 @@ def test_one_frame_at_a_time_gives_the_mask_of_the_whole(denoiser):
     assert torch.allclose(stepped, whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_same_mask_and_writing_it_says_nothing(denoiser, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -66,6 +67,7 @@ def run_onnx(path, frames, memory):
     return np.concatenate(masks, axis=-1)
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_numbers_over_a_recording_and_writing_it_says_nothing(tmp_path, capfd):
     shipped = load_checkpoint(DEFAULT_CHECKPOINT)
     path = tmp_path / "step.onnx"

@@ -138,7 +138,7 @@ def test_bad_input_is_refused_by_name(denoiser, noisy, error):
         denoiser(noisy)
 
 
-def test_one_pair_is_learned_in_seconds():
+def test_one_pair_is_learned_in_sixty_steps():
     """A tone in noise: after a few steps the estimate is far closer than doing nothing."""
     torch.manual_seed(0)
     t = torch.arange(16000) / 16000

@@ -23,6 +23,8 @@ from course_utils.train import run
 from course_utils.train.material import VALIDATION_CLIPS, make_datasets
 from course_utils.training import fit
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def corpus(tmp_path):
@@ -49,12 +51,16 @@ def corpus(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def pairs_to_score():
+    return run.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
+
+
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, pairs_to_score):
     monkeypatch.setattr(run, "SEGMENT_LENGTH", 8000)
     monkeypatch.setattr(run, "BATCHES_PER_EPOCH", 2)
-    some = run.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
-    monkeypatch.setattr(run, "make_test_pairs", lambda **_: some)
+    monkeypatch.setattr(run, "make_test_pairs", lambda **_: pairs_to_score)
 
 
 @pytest.fixture

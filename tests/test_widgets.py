@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ def make(name):
     return mask_explorer(mix_at_snr(clean, noise, 0.0), clean, STFTConfig())
 
 
+@cache
+def made(name):
+    """One explorer of each name for the tests that change nothing, or put back what they change."""
+    return make(name)
+
+
 def network():
     torch.manual_seed(0)
     return Denoiser(MaskNet()).eval()
@@ -87,7 +94,7 @@ NAMES = sorted({name for name, *_ in MOVES})
 
 @pytest.mark.parametrize(("name", "control", "value"), MOVES)
 def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
-    explorer = make(name)
+    explorer = made(name)
     before = explorer.image.value, explorer.facts.value, explorer.player.value
     start = explorer.controls[control].value
     explorer.controls[control].value = value
@@ -102,7 +109,7 @@ def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_picture_is_a_png_with_axes_and_data(name):
-    explorer = make(name)
+    explorer = made(name)
     pixels = picture(explorer)
     assert pixels.shape[1] == 720 and pixels.shape[2] == 3
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
@@ -114,13 +121,13 @@ def test_picture_is_a_png_with_axes_and_data(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sliders_wait_until_they_are_let_go(name):
-    for control in make(name).controls.values():
+    for control in made(name).controls.values():
         assert getattr(control, "continuous_update", False) is False
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "stft"])
 def test_players_never_start_by_themselves(name):
-    page = make(name).player.value
+    page = made(name).player.value
     assert "<audio controls" in page and "autoplay" not in page and "loop" not in page
 
 
@@ -163,7 +170,7 @@ def test_sampling_that_keeps_everything_changes_nothing():
 
 
 def test_the_three_players_of_the_denoiser_add_up():
-    explorer = make("denoise")
+    explorer = made("denoise")
     noisy, estimate, _clean, removed = sounds(explorer)
     np.testing.assert_allclose(noisy - estimate, removed, atol=4 / 32768)
     clean, noise = clips()
@@ -216,7 +223,7 @@ def test_snr_is_measured_and_heard(snr_db):
 
 
 def test_text_names_the_controls_and_not_the_picture():
-    explorer = make("mask")
+    explorer = made("mask")
     assert repr(explorer) == "Explorer(kind='ideal ratio', strength=1.0, floor_db=-60.0)"
     bundle = explorer._repr_mimebundle_()
     assert bundle["text/plain"].endswith("run this cell, and the sliders appear here.")
@@ -224,7 +231,7 @@ def test_text_names_the_controls_and_not_the_picture():
 
 
 def test_snr_slider_covers_the_promised_range():
-    slider = make("snr").controls["snr_db"]
+    slider = made("snr").controls["snr_db"]
     assert (slider.min, slider.max) == (-10.0, 30.0)
 
 
@@ -367,7 +374,7 @@ def test_floor_zero_removes_nothing_either():
 
 
 def test_ideal_mask_brings_the_error_down():
-    explorer = make("mask")
+    explorer = made("mask")
     change = float(re.search(r"changes by <b>([+-][\d.]+) dB", explorer.facts.value).group(1))
     assert change < -6
     noisy, masked, clean, _ = sounds(explorer)

@@ -122,8 +122,8 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"ONNX needs {' and '.join(missing)}: "
-            "python -m pip install -r tests/requirements.txt installs them."
+            f"ONNX needs {' and '.join(missing)}, which the lessons do without: "
+            "python install.py tests installs them."
         )
     # Every export would say on stderr that torchvision, which nothing here uses, is missing.
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
