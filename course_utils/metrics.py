@@ -260,9 +260,26 @@ def evaluate_pair(
     _one_clip(noisy, reference, name="noisy")
     options = {"reference": reference, "sample_rate": sample_rate, "scores": scores}
     before, after = (score_clip(estimate=x, **options) for x in (noisy, estimate))
+    return compare_scores(before, after)
+
+
+def compare_scores(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Put the scores of a clip before and after denoising side by side.
+
+    Args:
+        before: Name to score of the noisy clip.
+        after: Name to score of the estimate, the same names.
+
+    Returns:
+        Three keys for each score: input_x (before), x (after) and x_improvement, their
+        difference.
+
+    Notebook: 06
+    """
     row = {}
-    for name in scores:
-        row[f"input_{name}"], row[name] = before[name], after[name]
+    for name in before:
+        row[f"input_{name}"] = before[name]
+        row[name] = after[name]
         row[f"{name}_improvement"] = after[name] - before[name]
     return row
 

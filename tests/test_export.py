@@ -126,5 +126,5 @@ def test_what_cannot_be_exported_is_refused_in_words(denoiser, tmp_path):
         export_onnx(denoiser, tmp_path / "step.pt2")
     with pytest.raises(ValueError, match="eval mode"):
         export_onnx(Denoiser(MaskNet()).train(), tmp_path / "step.onnx")
-    with pytest.raises(ValueError, match="folder"):
+    with pytest.raises(FileNotFoundError, match="folder"):
         export_one_frame(denoiser, tmp_path / "nowhere" / "step.pt2")

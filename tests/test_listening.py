@@ -154,7 +154,7 @@ def test_page_has_no_colour_of_its_own():
 @pytest.mark.parametrize(
     ("clip", "error", "message"),
     [
-        (torch.zeros(1, 0), ValueError, r"empty.*\(1, 0\)"),
+        (torch.zeros(1, 0), ValueError, r"\(1, 0\)"),
         (torch.tensor([[0.0, math.nan]]), ValueError, "finite"),
         (torch.tensor([[0.0, math.inf]]), ValueError, "finite"),
         (torch.zeros(1, 9, dtype=torch.int16), TypeError, "got torch.int16"),
@@ -194,7 +194,7 @@ def test_bad_rows_are_refused():
         compare_audio({}, RATE)
     with pytest.raises(TypeError, match="clips.*got list"):
         compare_audio([sine()], RATE)
-    with pytest.raises(ValueError, match="removed.*got 'b'"):
+    with pytest.raises(ValueError, match="removed.*'b'"):
         compare_audio({"a": sine()}, RATE, removed=("a", "b"))
     with pytest.raises(ValueError, match="removed.*got 'ab'"):
         compare_audio({"a": sine(), "b": sine()}, RATE, removed="ab")

@@ -200,7 +200,7 @@ def test_inputs_may_carry_gradients_and_are_not_changed():
     [
         (lambda: plot_waveform([0.0], RATE), TypeError, "waveform.*got list"),
         (lambda: plot_waveform(torch.ones(9).int(), RATE), TypeError, "got torch.int32"),
-        (lambda: plot_waveform(torch.ones(1, 0), RATE), ValueError, "waveform.*empty"),
+        (lambda: plot_waveform(torch.ones(1, 0), RATE), ValueError, r"waveform.*\(1, 0\)"),
         (
             lambda: plot_waveform(torch.ones(2, 9), RATE),
             ValueError,
@@ -214,7 +214,7 @@ def test_inputs_may_carry_gradients_and_are_not_changed():
         ),
         (lambda: plot_spectrogram(torch.ones(129, 4), CONFIG), ValueError, "257.*129"),
         (lambda: plot_spectrogram(torch.ones(257), CONFIG), ValueError, "mono"),
-        (lambda: plot_spectrogram(torch.ones(257, 4), CONFIG, vmin=0), ValueError, "vmin"),
+        (lambda: plot_spectrogram(torch.ones(257, 4), CONFIG, vmin=0), ValueError, "vmax.*-10"),
         (lambda: plot_mask(torch.ones(129, 4), CONFIG), ValueError, "mask.*257"),
         (lambda: plot_mask(torch.ones(257, 4) * 1j, CONFIG), TypeError, "mask.*real"),
         (lambda: plot_training([]), ValueError, "history"),

@@ -51,7 +51,7 @@ class TrainingMonitor(ipywidgets.VBox):
         self._clock = clock
         self._start: float | None = None
         self.history: list[dict] = []
-        figure, self._axes = make_figure(1, 1, height=3.6)
+        figure, (self._axes,) = make_figure(1, 1, height=3.6)
         self._canvas = FigureCanvasAgg(figure)
         size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
         self.bar = ipywidgets.IntProgress(max=1000, description="training", layout={"width": "60%"})
