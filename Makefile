@@ -38,7 +38,7 @@ check: $(VENV)/.ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy course_utils
-	$(BIN)/python -m pytest -m "not browser and not training"
+	$(BIN)/python -m pytest -m "not browser and not training and not slow"
 
 test: $(VENV)/.ready-to-test
 	$(BIN)/python -m course_utils.check_environment

@@ -1,6 +1,6 @@
 """The large public sets of speech and noise: where they are, how to fetch one, what lies where."""
 
-from course_utils.public_sets.catalogue import CATALOGUE, PublicSet
+from course_utils.public_sets.catalogue import CATALOGUE, PublicSet, table
 from course_utils.public_sets.layouts import (
     Recording,
     demand,
@@ -18,5 +18,6 @@ __all__ = [
     "esc50",
     "librispeech",
     "musan",
+    "table",
     "voicebank_demand",
 ]
