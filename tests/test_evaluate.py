@@ -244,7 +244,7 @@ def test_two_folders_are_scored_without_columns(checkpoint, tmp_path, capsys):
     [
         (["--noisy", "somewhere"], "belong together"),
         (["--csv", "nowhere/rows.csv"], "folder that exists"),
-        (["--checkpoint", "missing.pt"], "does not exist"),
+        (["--checkpoint", "missing.pt"], "missing.pt"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(arguments, message, capsys, tmp_path, monkeypatch):
