@@ -17,7 +17,7 @@ from torch import Tensor
 from torchaudio.transforms import Resample
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.validate import validate_waveform
+from course_utils.validate import validate_number
 
 # Ratios of small whole numbers where it can be, so that resampling needs few filter taps.
 _SPEEDS = (
@@ -44,7 +44,7 @@ class Augmentation:
         formula_noise: The noise comes from a formula instead of a recording.
         babble: The noise is made of other voices.
         second_noise: A second noise is added to the first.
-        codec: Voice or noise is roughened as by a codec.
+        codec: Voice or noise gets the noise of a codec.
         clipping: The noisy clip is clipped, as by a microphone that is too loud.
         clean_only: No noise at all.
         noise_only: No voice at all.
@@ -66,7 +66,21 @@ class Augmentation:
 
 
 NO_AUGMENTATION = Augmentation(*[0.0] * 11)
-"""Nothing is changed."""
+
+
+def happens(odds: float, generator: torch.Generator | None = None) -> bool:
+    """Decide by chance whether something happens.
+
+    Args:
+        odds: Its probability, 0 to 1.
+        generator: Source of randomness.
+
+    Returns:
+        True in so many of all cases.
+
+    Notebook: 05
+    """
+    return uniform(0, 1, generator) < odds
 
 
 def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:
@@ -103,13 +117,10 @@ def draw_speed(
 
     Notebook: 05
     """
-    if not 0.5 <= slowest <= 1 <= fastest <= 2:
-        raise ValueError(
-            f"slowest must lie between 0.5 and 1 and fastest between 1 and 2, got {slowest} and "
-            f"{fastest}; 0.75 and 1.3 suit voices."
-        )
+    validate_number(slowest, "slowest", minimum=0.5, maximum=1)
+    validate_number(fastest, "fastest", minimum=1, maximum=2)
     speeds = [speed for speed in _SPEEDS if slowest <= speed <= fastest]
-    return speeds[torch.randint(len(speeds), (), generator=generator)]
+    return speeds[int(torch.randint(len(speeds), (), generator=generator))]
 
 
 def change_speed(waveform: Tensor, speed: float) -> Tensor:
@@ -123,16 +134,14 @@ def change_speed(waveform: Tensor, speed: float) -> Tensor:
         The same sound, shape ``(channel, time / speed)``; its length is rounded up.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite, or ``speed`` is out of range.
+        ValueError: If ``waveform`` is empty or of another shape, or ``speed`` is out of range.
 
     Source: Ko et al., "Audio augmentation for speech recognition", Interspeech 2015.
 
     Notebook: 05
     """
-    validate_waveform(waveform)
-    if not 0.5 <= speed <= 2:
-        raise ValueError(f"speed must lie between 0.5 and 2, got {speed}; 1 changes nothing.")
+    _validate_channels(waveform)
+    validate_number(speed, "speed", minimum=0.5, maximum=2)
     return _resampler(round(100 * speed))(waveform)
 
 
@@ -158,8 +167,7 @@ def equalize(
         The coloured channels, same shape and RMS levels; silence stays silence.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty, not finite or of another shape.
+        ValueError: If ``waveform`` is empty or of another shape.
 
     Notebook: 05
     """
@@ -179,7 +187,7 @@ def equalize(
 
 
 def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """Roughen the highs as an old speech codec does: noise that follows the signal itself.
+    """Add to the highs what an old speech codec does: noise that follows the signal itself.
 
     Half of the speech in data/ went through such a codec (G.722). A network that hears it on
     the voices only would learn to keep whatever sounds like the codec; so it goes on anything.
@@ -192,8 +200,7 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
         The clip with noise 15 to 30 dB below its own highs (above 4 kHz), same shape.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty, not finite or of another shape.
+        ValueError: If ``waveform`` is empty or of another shape.
 
     Notebook: 05
     """
@@ -222,12 +229,11 @@ def swell(
         The swelling clip, same shape.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
-        ValueError: If ``waveform`` is empty or not finite.
+        ValueError: If ``waveform`` is empty or of another shape.
 
     Notebook: 05
     """
-    validate_waveform(waveform)
+    _validate_channels(waveform)
     n_samples = waveform.shape[-1]
     knots = (2 * torch.rand(1, 1, 2 + n_samples // 5000, generator=generator) - 1) * max_db
     gain_db = torch.nn.functional.interpolate(
@@ -237,9 +243,8 @@ def swell(
 
 
 def _validate_channels(waveform: Tensor) -> None:
-    """Refuse what is no sound, or not of shape (channel, time)."""
-    validate_waveform(waveform)
-    if waveform.ndim != 2:
+    """Refuse what does not have the shape (channel, time), or has no samples."""
+    if waveform.ndim != 2 or waveform.numel() == 0:
         raise ValueError(
             f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
             "give one clip, and a single channel as waveform[None]."

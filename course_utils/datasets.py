@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from course_utils.augmentation import (
     codec_noise,
     draw_speed,
     equalize,
+    happens,
     swell,
     uniform,
 )
@@ -39,7 +41,7 @@ from course_utils.preprocessing import pad_or_trim
 from course_utils.validate import existing_folder, validate_integer, validate_waveform
 
 # Hiss, tones and knocks come in more shapes than the others, so they come more often.
-_FORMULAS = (
+_FORMULAS: tuple[Callable[..., Tensor], ...] = (
     *(colored_noise, colored_noise, tones, tones, knocks, knocks),
     *(mains_hum, fan_noise, keyboard_clicks),
 )  # fmt: skip
@@ -84,6 +86,7 @@ class AudioFile:
 
 
 Clip = Tensor | AudioFile
+Item = TypeVar("Item")
 
 
 class NoisyCleanDataset(Dataset):
@@ -98,7 +101,8 @@ class NoisyCleanDataset(Dataset):
         names: Take only these; None takes all.
 
     Raises:
-        ValueError: If a folder is missing or empty, or a file has no partner.
+        FileNotFoundError: If a folder is missing.
+        ValueError: If a folder is empty, or a file has no partner.
 
     Notebook: 01, 05
     """
@@ -278,7 +282,7 @@ class MixtureDataset(_SeededDataset):
 
     Args:
         speech: Clean clips at 16 kHz, each ``(1, time)``, grouped in one list per voice; or
-            files (`folders.AudioFile`), of which pieces are read when they are drawn.
+            files (`AudioFile`), of which pieces are read when they are drawn.
         noise: Noise clips at 16 kHz, each ``(1, time)``, or files.
         segment_length: Length of every item, in samples.
         snr_db: Lowest and highest signal-to-noise ratio, in dB.
@@ -337,33 +341,32 @@ class MixtureDataset(_SeededDataset):
         odds = self._augmentation
         clean = self._draw_voice(generator)
         noise = self._draw_noises(generator)
-        if uniform(0, 1, generator) < odds.equalizer:
+        if happens(odds.equalizer, generator):
             both = equalize(torch.cat([clean, noise]), band_limit=0.2, generator=generator)
             clean, noise = both.split(1)
-        clean = self._add_codec(clean, generator)
-        clean = self._add_room(clean, generator)
-        noise = self._add_codec(noise, generator)
-        if uniform(0, 1, generator) < odds.noise_only or rms(clean) < _SILENT:  # also in a pause
+        clean = self._maybe_codec(clean, generator)
+        clean = self._maybe_in_a_room(clean, generator)
+        noise = self._maybe_codec(noise, generator)
+        if happens(odds.noise_only, generator) or rms(clean) < _SILENT:  # also in a pause
             noisy = noise
             clean = torch.zeros_like(clean)
-        elif uniform(0, 1, generator) < odds.clean_only:
+        elif happens(odds.clean_only, generator):
             noisy = clean.clone()
         else:
             noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
         gain = WORKING_LEVEL / rms(noisy)
         noisy = noisy * gain
         clean = clean * gain
-        if uniform(0, 1, generator) < odds.clipping:
-            peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
+        if happens(odds.clipping, generator):
+            peak = float(noisy.abs().max() * uniform(0.3, 0.9, generator))
             noisy = noisy.clamp(-peak, peak)
         return noisy, clean
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, faster or slower as the odds say."""
-        length = self._segment_length
         voice = _choose(self._speech, generator)
-        speed = self._draw_speed(generator)
-        needed = math.ceil(length * speed)
+        speed = self._maybe_speed(generator)
+        needed = math.ceil(self._segment_length * speed)
         parts: list[Tensor] = []
         n_joined = 0
         while n_joined < needed:
@@ -374,12 +377,12 @@ class MixtureDataset(_SeededDataset):
             gain = WORKING_LEVEL / rms(clip).clamp(min=_SILENT)
             parts.append(gain * clip[..., start : start + needed - n_joined])
             n_joined += parts[-1].shape[-1]
-        return change_speed(torch.cat(parts, dim=-1), speed)[..., :length]
+        return change_speed(torch.cat(parts, dim=-1), speed)[..., : self._segment_length]
 
     def _draw_noises(self, generator: torch.Generator) -> Tensor:
         """Make one segment of one noise, or of two at once, as the odds say."""
         noise = self._draw_noise(generator)
-        if uniform(0, 1, generator) < self._augmentation.second_noise:
+        if happens(self._augmentation.second_noise, generator):
             second = self._draw_noise(generator)
             noise = mix_at_snr(noise, second, uniform(-5, 15, generator))
         return noise
@@ -389,80 +392,68 @@ class MixtureDataset(_SeededDataset):
         odds = self._augmentation
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
-            return formula_noise(self._segment_length, generator=generator)
+            return _formula_noise(self._segment_length, generator)
         if draw < odds.formula_noise + odds.babble:
-            crowd = self._draw_babble(generator)
+            crowd = _crowd(self._speech, self._segment_length, generator)
             if crowd is not None:
-                return crowd
-        return self._draw_recorded_noise(generator)
+                return self._maybe_in_a_room(crowd, generator)
+        return self._recorded_noise(generator)
 
-    def _draw_babble(self, generator: torch.Generator) -> Tensor | None:
-        """Let 3 to 8 of the voices talk at once; None if all of them are pausing."""
-        num_voices = int(torch.randint(3, 9, (), generator=generator))
-        voices = []
-        for _ in range(num_voices):
-            voice = _choose(self._speech, generator)
-            piece = _piece(_choose(voice, generator), self._segment_length, generator)
-            if rms(piece) > SILENCE_RMS:
-                voices.append(piece)
-        if not voices:
-            return None
-        crowd = babble(voices, self._segment_length, generator=generator)
-        return self._add_room(crowd, generator)
-
-    def _draw_recorded_noise(self, generator: torch.Generator) -> Tensor:
-        """Cut one segment from a recording, faster, slower or backwards as the odds say."""
-        length = self._segment_length
-        speed = self._draw_speed(generator, slowest=0.5, fastest=2.0)
-        needed = math.ceil(length * speed)
+    def _recorded_noise(self, generator: torch.Generator) -> Tensor:
+        """Make one segment of a recorded noise, faster, slower or backwards as the odds say."""
+        speed = self._maybe_speed(generator, slowest=0.5, fastest=2.0)
+        needed = math.ceil(self._segment_length * speed)
         clip = _piece(_choose(self._noise, generator), needed, generator)
         clip = fit_noise(clip, needed, generator=generator)
-        clip = change_speed(clip, speed)[..., :length]
-        if uniform(0, 1, generator) < self._augmentation.reverse:
+        clip = change_speed(clip, speed)[..., : self._segment_length]
+        if happens(self._augmentation.reverse, generator):
             clip = clip.flip(-1)
         if rms(clip) < _SILENT:  # a gap in the recording
-            return colored_noise(length, exponent=1.0, generator=generator)
+            return colored_noise(self._segment_length, exponent=1.0, generator=generator)
         return clip
 
-    def _draw_speed(self, generator: torch.Generator, **bounds: float) -> float:
-        """Choose how much faster to play a recording, as the odds say."""
-        if uniform(0, 1, generator) < self._augmentation.speed:
+    def _maybe_speed(self, generator: torch.Generator, **bounds: float) -> float:
+        """Choose how much faster to play a recording; 1, unless the odds say otherwise."""
+        if happens(self._augmentation.speed, generator):
             return draw_speed(generator=generator, **bounds)
         return 1.0
 
-    def _add_room(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+    def _maybe_in_a_room(self, clip: Tensor, generator: torch.Generator) -> Tensor:
         """Put a sound into a room, as the odds say."""
-        if self._rooms and uniform(0, 1, generator) < self._augmentation.room:
+        if self._rooms and happens(self._augmentation.room, generator):
             return add_reverberation(clip, _choose(self._rooms, generator))
         return clip
 
-    def _add_codec(self, clip: Tensor, generator: torch.Generator) -> Tensor:
-        """Send a sound through a codec, as the odds say."""
-        if uniform(0, 1, generator) < self._augmentation.codec:
+    def _maybe_codec(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        """Add the noise of a codec, as the odds say."""
+        if happens(self._augmentation.codec, generator):
             return codec_noise(clip, generator=generator)
         return clip
 
 
-def formula_noise(num_samples: int, *, generator: torch.Generator) -> Tensor:
-    """Make noise from one of the formulas of `noise`, drawn at random.
-
-    Args:
-        num_samples: Length in samples at 16 kHz.
-        generator: Source of everything random.
-
-    Returns:
-        Shape ``(1, num_samples)``; every second one swells and fades.
-
-    Notebook: 05
-    """
+def _formula_noise(num_samples: int, generator: torch.Generator) -> Tensor:
+    """Make noise from a formula, (1, num_samples); half of it rises and falls slowly."""
     formula = _choose(_FORMULAS, generator)
-    settings = {}
+    settings: dict[str, float] = {}
     if formula is colored_noise:
         settings["exponent"] = uniform(-0.5, 2.5, generator)
     elif formula is mains_hum:  # engines and tools hum at any pitch
         settings["frequency"] = uniform(40, 400, generator)
     clip = formula(num_samples, generator=generator, **settings)
-    return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
+    return swell(clip, generator=generator) if happens(0.5, generator) else clip
+
+
+def _crowd(
+    speech: Sequence[Sequence[Clip]], num_samples: int, generator: torch.Generator
+) -> Tensor | None:
+    """Let three to eight voices speak at once, (1, num_samples); None if all of them pause."""
+    n_voices = int(torch.randint(3, 9, (), generator=generator))
+    voices = [
+        _piece(_choose(_choose(speech, generator), generator), num_samples, generator)
+        for _ in range(n_voices)
+    ]
+    voices = [voice for voice in voices if rms(voice) > SILENCE_RMS]
+    return babble(voices, num_samples, generator=generator) if voices else None
 
 
 def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
@@ -476,7 +467,7 @@ def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
     return piece
 
 
-def _choose(items: Sequence, generator: torch.Generator):
+def _choose(items: Sequence[Item], generator: torch.Generator) -> Item:
     """Draw one item, each as likely as the other."""
     return items[int(torch.randint(len(items), (), generator=generator))]
 

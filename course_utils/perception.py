@@ -2,7 +2,7 @@
 
 The judges themselves (`metrics`) cannot train a network: they search, sort and cut off, and give
 no slope. These two functions follow their formulas and leave out what has none. Both take
-magnitude spectrograms of shape (..., freq, frame), by keyword, and give one number a clip; sound
+magnitude spectrograms of shape (..., freq, frame) and give one number for each clip; sound
 is expected near the level of training pairs (RMS 0.1), not in the dust of a float.
 """
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.features import STFTConfig
+from course_utils.validate import validate_same_shape
 
 _CONFIG = STFTConfig()
 _EPS = 1e-6
@@ -120,11 +121,11 @@ def loudness_disturbance(
 
 def _check_pair(estimate: Tensor, reference: Tensor, config: STFTConfig) -> None:
     """Refuse what would be broadcast, and spectrograms of another transform."""
-    shapes = tuple(estimate.shape), tuple(reference.shape)
-    if shapes[0] != shapes[1] or len(shapes[1]) < 2 or shapes[1][-2] != config.n_freqs:
+    validate_same_shape(estimate, reference, ("estimate", "reference"))
+    if reference.ndim < 2 or reference.shape[-2] != config.n_freqs:
         raise ValueError(
-            f"estimate and reference must be magnitudes of one shape (..., {config.n_freqs}, "
-            f"frame), got {shapes[0]} and {shapes[1]}; make both with one STFTConfig."
+            f"estimate and reference must have the shape (..., {config.n_freqs}, frame), got "
+            f"{tuple(reference.shape)}; make both with one STFTConfig."
         )
 
 

@@ -50,15 +50,13 @@ def test_a_seed_repeats_the_change_and_another_does_not(change):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_silence_stays_silence_and_bad_input_is_refused(change):
+def test_silence_stays_silence_and_emptiness_is_refused(change):
     assert change(torch.zeros(1, 1000), generator=_seeded()).abs().max() == 0
     with pytest.raises(ValueError, match="waveform"):
-        change(torch.full((1, 1000), float("nan")), generator=_seeded())
-    with pytest.raises(TypeError, match="waveform"):
-        change(torch.zeros(1, 1000, dtype=torch.int16), generator=_seeded())
+        change(torch.zeros(1, 0), generator=_seeded())
 
 
-@pytest.mark.parametrize("change", [equalize, codec_noise])
+@pytest.mark.parametrize("change", [equalize, codec_noise, swell])
 @pytest.mark.parametrize("shape", [(1000,), (2, 1, 1000)])
 def test_another_shape_gets_a_sentence(change, shape):
     with pytest.raises(ValueError, match=r"\(channel, time\)"):
@@ -96,9 +94,7 @@ def test_change_of_speed_keeps_its_input_and_refuses_what_it_cannot_do():
         with pytest.raises(ValueError, match="speed"):
             change_speed(clip, wrong)
     with pytest.raises(ValueError, match="waveform"):
-        change_speed(torch.full((1, 1000), float("nan")), 0.8)
-    with pytest.raises(TypeError, match="waveform"):
-        change_speed(torch.zeros(1, 1000, dtype=torch.int16), 0.8)
+        change_speed(torch.zeros(1, 0), 0.8)
 
 
 def test_speeds_stay_within_what_was_asked():
@@ -109,7 +105,7 @@ def test_speeds_stay_within_what_was_asked():
     assert min(drawn()) == 0.75 and max(drawn()) == 1.3 and len(set(drawn())) > 8
     assert min(drawn(slowest=0.5, fastest=2.0)) == 0.5 and max(drawn(fastest=2.0)) == 2.0
     for wrong in ({"slowest": 0.4}, {"slowest": 1.1}, {"fastest": 2.5}, {"fastest": 0.9}):
-        with pytest.raises(ValueError, match="slowest"):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
             draw_speed(**wrong)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.training import TrainConfig
+from course_utils.validate import validate_integer, validate_number
 
 BATCH_SIZE = 8
 DEFAULT_MINUTES = 4.0
@@ -85,12 +85,11 @@ class Job:
                 f"validation {str(self.validation)!r} needs speech and noise, or noisy and clean; "
                 "a manifest.csv has a split of its own."
             )
-        for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}; raise it.")
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
-            raise ValueError(f"minutes must be above 0, got {self.minutes}; try 4.")
+        validate_integer(self.batch_size, "batch_size", minimum=1)
+        validate_integer(self.workers, "workers", minimum=0)
+        validate_integer(self.seed, "seed", minimum=0)
+        if self.minutes is not None:
+            validate_number(self.minutes, "minutes", above=0)
         self.config()  # checks the rest
         if Path(self.output).exists() and not (self.resume or self.force):
             raise ValueError(

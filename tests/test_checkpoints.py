@@ -1,0 +1,81 @@
+"""Checkpoints: exact round trips, never half-written, and bad files named."""
+
+import pytest
+import torch
+
+from course_utils.checkpoints import (
+    DEFAULT_CHECKPOINT,
+    load_checkpoint,
+    save_checkpoint,
+    save_run,
+    stopped_run,
+)
+from course_utils.features import STFTConfig
+from course_utils.models import Denoiser, MaskNet
+
+
+def _small():
+    return Denoiser(MaskNet(channels=(4, 4, 4), hidden_size=8))
+
+
+def test_checkpoint_round_trip_is_exact(tmp_path):
+    model = Denoiser(
+        MaskNet(129, channels=(4, 4, 4), hidden_size=8),
+        STFTConfig(n_fft=256, win_length=256, hop_length=128),
+    ).eval()
+    save_checkpoint(tmp_path / "new" / "a.pt", model, metadata={"seed": 3, "scores": [1.5]})
+    loaded = load_checkpoint(tmp_path / "new" / "a.pt")
+    noisy = 0.1 * torch.randn(1, 2000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(loaded(noisy), model(noisy))
+    assert loaded.config == model.config and loaded.metadata == {"seed": 3, "scores": [1.5]}
+    assert not loaded.training
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, _small())
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="pickle|local object"):
+        save_checkpoint(path, _small(), metadata={"bad": lambda: 0})
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_bad_checkpoints_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.pt"):
+        load_checkpoint(tmp_path / "nowhere.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    torch.save({"something": 1}, tmp_path / "other.pt")
+    whole = tmp_path / "whole.pt"
+    save_checkpoint(whole, _small())
+    (tmp_path / "half.pt").write_bytes(whole.read_bytes()[:2000])
+    for name in ("text.pt", "other.pt", "half.pt"):
+        with pytest.raises(ValueError, match=f"{name}.*cannot be read"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_the_shipped_checkpoint_loads():
+    model = load_checkpoint(DEFAULT_CHECKPOINT)
+    assert not model.training and model.metadata
+
+
+def test_only_a_denoiser_is_kept(tmp_path):
+    with pytest.raises(TypeError, match="model.*Linear"):
+        save_checkpoint(tmp_path / "a.pt", torch.nn.Linear(2, 2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_run_is_read_back_as_it_was(tmp_path):
+    state = {
+        "model": {"gain": torch.ones(1)},
+        "optimizer": {"state": {}},
+        "rng": torch.get_rng_state(),
+        "history": [{"epoch": 0}],
+        "best": {"gain": torch.zeros(1)},
+        "metadata": {"about": "a test"},
+    }
+    save_run(tmp_path / "a.pt", state)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.last.pt"]
+    saved = stopped_run(tmp_path / "a.pt")
+    assert torch.equal(saved.pop("rng"), state.pop("rng"))
+    assert saved == state
