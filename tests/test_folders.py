@@ -93,7 +93,7 @@ def test_a_short_file_is_read_whole_and_another_rate_resampled(tmp_path):
 
 
 def test_missing_empty_and_broken_are_named(tmp_path):
-    with pytest.raises(ValueError, match="speech.*nowhere"):
+    with pytest.raises(FileNotFoundError, match="speech.*nowhere"):
         list_audio(tmp_path / "nowhere", name="speech")
     with pytest.raises(ValueError, match="noise"):
         list_audio(tmp_path, name="noise")

@@ -68,7 +68,7 @@ def test_a_folder_of_its_own_for_validation(two, tmp_path):
     material = from_folders(*two, validation=tmp_path / "held", **SIZES)
     assert len(material.train_set._speech) == 7 and len(material.validation_set._speech) == 2
     assert all("held" in path for path in _paths(material.validation_set._noise))
-    with pytest.raises(ValueError, match="validation's speech"):
+    with pytest.raises(FileNotFoundError, match="validation's speech"):
         from_folders(*two, validation=tmp_path / "nowhere", **SIZES)
 
 

@@ -143,5 +143,5 @@ def test_an_empty_folder_says_which_layout_is_wanted(listing, tmp_path):
 
 @pytest.mark.parametrize("listing", [librispeech, musan, demand, esc50])
 def test_a_folder_that_is_not_there_is_named(listing, tmp_path):
-    with pytest.raises(ValueError, match="folder.*nowhere"):
+    with pytest.raises(FileNotFoundError, match="folder.*nowhere"):
         listing(tmp_path / "nowhere")

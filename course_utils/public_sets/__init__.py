@@ -2,9 +2,12 @@
 
 from course_utils.public_sets.catalogue import CATALOGUE, PublicSet, table
 from course_utils.public_sets.layouts import (
+    Group,
     Recording,
     demand,
     esc50,
+    group_of,
+    is_other_microphone,
     librispeech,
     musan,
     voicebank_demand,
@@ -12,10 +15,13 @@ from course_utils.public_sets.layouts import (
 
 __all__ = [
     "CATALOGUE",
+    "Group",
     "PublicSet",
     "Recording",
     "demand",
     "esc50",
+    "group_of",
+    "is_other_microphone",
     "librispeech",
     "musan",
     "table",

@@ -1,15 +1,21 @@
 """Find your way in the public sets of speech and noise, once they lie on your disk.
 
-Each function reads one set's own layout and returns its recordings with two labels: what is
-heard, and the group that must stay together when you split (a voice, a recording, a place).
+Each set's function reads its layout and returns its recordings with two labels: what is heard,
+and the group that must stay together when you split (a voice, a recording, a place). `group_of`
+tells the same of a single file, wherever it lies: what a split of any folder has to ask.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
+
+from course_utils.validate import existing_folder
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,58 @@ class Recording:
     group: str
 
 
+class Group(NamedTuple):
+    """What must stay together: a "speaker", "recording" or "place", and its name."""
+
+    kind: str
+    name: str
+
+
+def group_of(path: str | os.PathLike) -> Group | None:
+    """Tell which other files of a public set a file must stay together with in a split.
+
+    A set is known by the marks of its own layout, from its top or from any part of it: ESC-50 by
+    its table beside the clips, DEMAND by its sixteen microphones, LibriSpeech by
+    ``chapter/speaker-chapter-number``, VoiceBank by names like ``p226_001``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The group; None if the file belongs to no set that is known here.
+
+    Notebook: 05
+    """
+    file = Path(path)
+    source = _esc50_sources(file.parents[1]).get(file.name) if len(file.parents) > 1 else None
+    if source is not None:
+        return Group("recording", source)
+    if _is_microphone(file):
+        return Group("place", file.parent.name)
+    read = re.fullmatch(r"(\d+)-(\d+)-\d+", file.stem)
+    if read is not None and file.parent.name == read[2]:
+        return Group("speaker", read[1])
+    spoken = re.fullmatch(r"(p\d{3})_\d{3}", file.stem)
+    if spoken is not None:
+        return Group("speaker", spoken[1])
+    return None
+
+
+def is_other_microphone(path: str | os.PathLike) -> bool:
+    """Tell whether a file holds a moment of DEMAND that another microphone's file holds already.
+
+    Args:
+        path: The file.
+
+    Returns:
+        False for the first microphone of a place, and for every file of another set.
+
+    Notebook: 05
+    """
+    file = Path(path)
+    return _is_microphone(file) and file.name != min(p.name for p in file.parent.glob("ch??.wav"))
+
+
 def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Path]:
     """Find the two folders of VoiceBank+DEMAND, ready for ``NoisyCleanDataset``.
 
@@ -40,7 +98,8 @@ def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Pa
         of 56 speakers both lie there, the smaller one.
 
     Raises:
-        ValueError: If ``split`` is unknown or a folder is missing.
+        FileNotFoundError: If ``folder`` is missing.
+        ValueError: If ``split`` is unknown or a folder of the set is missing.
 
     Source:
         Valentini-Botinhao et al., "Investigating RNN-based speech enhancement methods for
@@ -50,7 +109,7 @@ def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Pa
     """
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
-    root = _folder(folder)
+    root = existing_folder(folder)
     noisy = [path for path in sorted(root.glob(f"noisy_{split}set*")) if path.is_dir()]
     for path in noisy:
         clean = path.with_name(path.name.replace("noisy", "clean", 1))
@@ -171,17 +230,25 @@ def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
     return [Recording(path, path.parent.name, path.parent.name) for path in files]
 
 
-def _folder(folder: str | os.PathLike) -> Path:
-    root = Path(folder)
-    if not root.is_dir():
-        raise ValueError(
-            f"folder must be a folder on this disk, got {str(root)!r}; unpack it first."
-        )
-    return root
+@lru_cache(maxsize=64)
+def _esc50_sources(root: Path) -> dict[str, str]:
+    """Read which recording each clip of ESC-50 was cut from; empty if this is not its folder."""
+    table = root / "meta" / "esc50.csv"
+    if not table.is_file():
+        return {}
+    with open(table, newline="", encoding="utf-8") as handle:
+        return {row["filename"]: row["src_file"] for row in csv.DictReader(handle)}
+
+
+def _is_microphone(file: Path) -> bool:
+    """Tell whether a file is one of several microphones of a place of DEMAND."""
+    if re.fullmatch(r"ch\d\d\.wav", file.name) is None:
+        return False
+    return len(list(file.parent.glob("ch??.wav"))) > 1
 
 
 def _files(folder: str | os.PathLike, pattern: str, layout: str) -> list[Path]:
-    found = _folder(folder).glob(pattern)
+    found = existing_folder(folder).glob(pattern)
     # macOS leaves a file ._name beside each name in an archive.
     files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     if not files:

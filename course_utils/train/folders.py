@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 
 from course_utils.audio import audio_info
 from course_utils.datasets import AudioFile
 from course_utils.files import AUDIO_SUFFIXES
+from course_utils.public_sets import group_of, is_other_microphone
+from course_utils.validate import existing_folder
 
 # From so many subfolders on, whole subfolders are held out for validation instead of files.
 MIN_FOLDERS = 5
@@ -33,21 +34,24 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
     Returns:
         The files of each subfolder of ``folder``, however deep below it they lie, sorted by path;
         a file that lies in ``folder`` itself stands alone under its own name. Where each voice
-        has its subfolder, this groups by voice.
+        has its subfolder, this groups by voice. Files of a public set (`public_sets.group_of`)
+        stand under the speaker, recording or place that they must stay together with, such as
+        "speaker 84"; of several microphones of one moment only the first is listed.
 
     Raises:
-        ValueError: If there is no such folder, no file in it, or a file that cannot be read.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If there is no file in it, or a file that cannot be read.
 
     Notebook: 05
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ValueError(f"{name} must be a folder, got {str(root)!r}; check the path.")
+    root = existing_folder(folder, name)
     index: Index = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES:
-            group = path.relative_to(root).parts[0]
-            index.setdefault(group, []).append(AudioFile(str(path), audio_info(path).duration))
+        if path.suffix.lower() not in AUDIO_SUFFIXES or is_other_microphone(path):
+            continue
+        group = group_of(path)
+        key = path.relative_to(root).parts[0] if group is None else " ".join(group)
+        index.setdefault(key, []).append(AudioFile(str(path), audio_info(path).duration))
     if not index:
         raise ValueError(
             f"{name} must hold audio files ({', '.join(AUDIO_SUFFIXES)}), got none below "
@@ -61,12 +65,13 @@ def hold_out(
 ) -> tuple[Index, Index]:
     """Split an index in two: one to learn from, and one to be validated with.
 
-    With five or more subfolders, whole ones are held out, so that a voice is in one part only;
-    with fewer, single files.
+    What a public set keeps together is held out together: all files of a speaker, all clips of a
+    recording, all of a place. Elsewhere, with five or more subfolders, whole ones are held out,
+    so that a voice is in one part only; with fewer, single files.
 
     Args:
         index: From `list_audio`.
-        share: How much to hold out, between 0 and 1; at least one subfolder or file.
+        share: How much to hold out, between 0 and 1; at least one group, subfolder or file.
         seed: The same seed chooses the same ones.
         name: The parameter's name, used in the message.
 
@@ -74,28 +79,40 @@ def hold_out(
         The part for training and the part for validation.
 
     Raises:
-        ValueError: If there are fewer than two files.
+        ValueError: If there is only one of what must stay together, so that nothing is left for
+            one of the parts.
 
     Notebook: 05
     """
-    if len(index) >= MIN_FOLDERS:
-        held = set(_choose(list(index), share, seed))
-        return (
-            {group: files for group, files in index.items() if group not in held},
-            {group: files for group, files in index.items() if group in held},
-        )
-    files = all_files(index)
-    if len(files) < 2:
+    units = _units(index)
+    if len(units) < 2:
+        what = kinds_of_groups(index) or "file"
         raise ValueError(
-            f"{name} must hold at least two files, one to learn from and one to validate with, "
-            f"got {len(files)}; add some, or give a folder for validation."
+            f"{name} must hold at least two {what}s, one to learn from and one to validate with, "
+            f"got {len(units)}; add some, or give a folder for validation."
         )
-    held = set(_choose(files, share, seed))
+    held = {file for unit in _choose(units, share, seed) for file in unit}
     parts: tuple[Index, Index] = ({}, {})
-    for group, members in index.items():
-        for file in members:
-            parts[file in held].setdefault(group, []).append(file)
+    for key, files in index.items():
+        for file in files:
+            parts[file in held].setdefault(key, []).append(file)
     return parts
+
+
+def kinds_of_groups(index: Index) -> str:
+    """Say what public sets keep together in an index.
+
+    Args:
+        index: From `list_audio`.
+
+    Returns:
+        "speaker", "recording", "place", several of them joined by "and", or "" if no file
+        belongs to a public set.
+
+    Notebook: 05
+    """
+    groups = [group_of(files[0].path) for files in index.values()]
+    return " and ".join(sorted({group.kind for group in groups if group is not None}))
 
 
 def all_files(index: Index) -> list[AudioFile]:
@@ -126,8 +143,17 @@ def fingerprint(items: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(map(repr, items)).encode()).hexdigest()[:16]
 
 
+def _units(index: Index) -> list[list[AudioFile]]:
+    """List what goes into one part or the other as a whole."""
+    known = {key for key, files in index.items() if group_of(files[0].path) is not None}
+    folders = [files for key, files in index.items() if key not in known]
+    if len(folders) < MIN_FOLDERS:
+        folders = [[file] for files in folders for file in files]
+    return [index[key] for key in index if key in known] + folders
+
+
 def _choose(items: list, share: float, seed: int) -> list:
-    """Draw a share of a list, at least one item."""
-    count = max(1, round(share * len(items)))
+    """Draw a share of a list: at least one item, and at least one stays."""
+    count = min(len(items) - 1, max(1, round(share * len(items))))
     order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))
     return [items[k] for k in order[:count].tolist()]

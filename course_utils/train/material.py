@@ -12,7 +12,15 @@ from course_utils.audio import SAMPLE_RATE
 from course_utils.augmentation import Augmentation
 from course_utils.corpus import DATA_DIR, select
 from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
-from course_utils.train.folders import Index, all_files, fingerprint, hold_out, list_audio
+from course_utils.public_sets import group_of
+from course_utils.train.folders import (
+    Index,
+    all_files,
+    fingerprint,
+    hold_out,
+    kinds_of_groups,
+    list_audio,
+)
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE
 PAIRS_PER_EPOCH = 800
@@ -40,7 +48,7 @@ class Material:
 
 
 def make_datasets(
-    data_dir: str | os.PathLike = DATA_DIR,
+    data_dir: str | Path = DATA_DIR,
     *,
     size: int = PAIRS_PER_EPOCH,
     segment_length: int = SEGMENT_LENGTH,
@@ -89,7 +97,7 @@ def make_datasets(
 
 
 def from_manifest(
-    data_dir: str | os.PathLike, *, size: int, segment_length: int = SEGMENT_LENGTH, seed: int = 0
+    data_dir: str | Path, *, size: int, segment_length: int = SEGMENT_LENGTH, seed: int = 0
 ) -> Material:
     """Learn from clips with a manifest: the course's own, all of them in memory.
 
@@ -166,6 +174,8 @@ def from_folders(
         size=VALIDATION_CLIPS,
     )
     about = f"{_amount(voices)} of speech, {_amount(noises)} of noise"
+    if validation is None:
+        about += _held_out_by(voices, noises)
     files = [all_files(index) for index in (voices, held_voices, noises, held_noises)]
     names = [[(Path(file.path).name, file.duration) for file in part] for part in files]
     return Material(train_set, validation_set, about, fingerprint(names))
@@ -199,14 +209,15 @@ def from_pairs(
     Notebook: 05
     """
     index = _pair_index(noisy, clean)
+    held_out_by = _held_out_by(index) if validation is None else ""
     if validation is None:
         index, held_index = hold_out(index, name="noisy and clean")
-        held = NoisyCleanDataset(noisy, clean, names=list(held_index))
+        held = NoisyCleanDataset(noisy, clean, names=_names(held_index))
     else:
         held_dirs = Path(validation) / "noisy", Path(validation) / "clean"
         held, held_index = NoisyCleanDataset(*held_dirs), _pair_index(*held_dirs)
     train_set = SegmentDataset(
-        NoisyCleanDataset(noisy, clean, names=list(index)),
+        NoisyCleanDataset(noisy, clean, names=_names(index)),
         segment_length=segment_length,
         size=size,
         seed=seed,
@@ -215,7 +226,7 @@ def from_pairs(
     return Material(
         train_set,
         validation_set,
-        f"{_amount(index)} of recorded pairs",
+        f"{_amount(index)} of recorded pairs{held_out_by}",
         fingerprint([all_files(index), all_files(held_index)]),
     )
 
@@ -229,9 +240,28 @@ def _parts(folder: str | os.PathLike, name: str, validation: str | os.PathLike |
 
 
 def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
-    """List pairs by name with their lengths, which checks that both sides are equally long."""
+    """List pairs with their lengths, which checks that both sides are equally long.
+
+    Pairs of a public set stand under their speaker, others each under its own name.
+    """
     pairs = NoisyCleanDataset(noisy, clean)
-    return {n: [AudioFile(n, pairs.duration(k))] for k, n in enumerate(pairs.names)}
+    index: Index = {}
+    for number, name in enumerate(pairs.names):
+        group = group_of(name)
+        key = name if group is None else " ".join(group)
+        index.setdefault(key, []).append(AudioFile(name, pairs.duration(number)))
+    return index
+
+
+def _names(index: Index) -> list[str]:
+    """List the names of the pairs of an index."""
+    return [file.path for file in all_files(index)]
+
+
+def _held_out_by(*indices: Index) -> str:
+    """Say what was kept together in the split, if a public set asked for it."""
+    kinds = [kind for kind in map(kinds_of_groups, indices) if kind]
+    return f", held out by {' and by '.join(dict.fromkeys(kinds))}" if kinds else ""
 
 
 def _amount(index: Index) -> str:
