@@ -331,20 +331,45 @@ def _missing_wav_bytes(source: Path) -> int:
 
 def _read_frames(file: soundfile.SoundFile, path, start: int, num_frames: int):
     """Read (num_frames, channel) float32 samples, or say that the file is cut short."""
-    num_read = 0
+    damage = None
     try:
         file.seek(start)
         samples = file.read(num_frames, dtype="float32", always_2d=True)
-        num_read = len(samples)
-    except soundfile.LibsndfileError:
-        samples = None
+    except soundfile.LibsndfileError as error:
+        damage = error
+        samples = np.zeros((0, file.channels), dtype=np.float32)
+    refuse_damaged(path, file, num_read=len(samples), num_frames=num_frames, damage=damage)
+    return samples
+
+
+def refuse_damaged(
+    path: str | os.PathLike,
+    file: soundfile.SoundFile,
+    *,
+    num_read: int,
+    num_frames: int,
+    damage: Exception | None = None,
+) -> None:
+    """Refuse a file of which less could be read than its header promises.
+
+    Args:
+        path: Where it lies.
+        file: The file, open or closed.
+        num_read: Frames that could be read.
+        num_frames: Frames that were asked for.
+        damage: What soundfile said when it could not go on.
+
+    Raises:
+        ValueError: Frames are missing.
+
+    Notebook: 02
+    """
     slack = round(_MP3_SLACK * file.samplerate) if file.format == "MP3" and num_read else 0
-    if samples is None or num_read < num_frames - slack:
+    if damage or num_read < num_frames - slack:
         raise ValueError(
             f"path {os.fspath(path)!r} was cut short or damaged ({num_read} of {num_frames} "
             "frames could be read); copy or export it again."
-        )
-    return samples
+        ) from damage
 
 
 def _file_format(target: Path, subtype: str) -> str:

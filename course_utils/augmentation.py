@@ -8,6 +8,7 @@ waveform of shape (channel, time) and draws from `generator`.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +30,43 @@ _N_TAPS = 512
 _HOP = 1536  # finished samples of a block
 _HZ = np.linspace(0, SAMPLE_RATE / 2, _N_TAPS // 2 + 1)
 _OCTAVES = np.log2(_HZ.clip(62.5) / 62.5)  # 7 at 8 kHz
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How often each change is made to a mixture: probabilities from 0 to 1.
+
+    Args:
+        speed: Voice and recorded noise are played faster or slower.
+        equalizer: Voice and noise are coloured, each by a curve of its own.
+        reverse: The recorded noise is played backwards.
+        room: The voice, or a crowd, stands in a simulated room.
+        formula_noise: The noise comes from a formula instead of a recording.
+        babble: The noise is made of other voices.
+        second_noise: A second noise is added to the first.
+        codec: Voice or noise is roughened as by a codec.
+        clipping: The noisy clip is clipped, as by a microphone that is too loud.
+        clean_only: No noise at all.
+        noise_only: No voice at all.
+
+    Notebook: 05
+    """
+
+    speed: float = 0.6
+    equalizer: float = 0.6
+    reverse: float = 0.3
+    room: float = 0.2
+    formula_noise: float = 0.45
+    babble: float = 0.1
+    second_noise: float = 0.25
+    codec: float = 0.25
+    clipping: float = 0.02
+    clean_only: float = 0.04
+    noise_only: float = 0.02
+
+
+NO_AUGMENTATION = Augmentation(*[0.0] * 11)
+"""Nothing is changed."""
 
 
 def uniform(low: float, high: float, generator: torch.Generator | None = None) -> float:

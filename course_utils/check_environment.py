@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 FREE_GIGABYTES = 1.0
-INSTALL = "run: python -m pip install -r requirements.txt -e ."
+INSTALL = "run: python install.py"
 CLONE = "run: git checkout -- data (or clone the course again)"
 COMPILER = "lesson 6 wants it: install a C compiler (see README), then: python -m pip install {}"
 MANAGER = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
@@ -43,7 +43,7 @@ def _check_python(version: tuple[int, ...] = sys.version_info[:3]) -> str:
 def _check_package(package: str, *, root: Path = ROOT) -> str:
     """Can the package be imported, and is it the version that requirements.txt names?"""
     pins = (root / "requirements.txt").read_text(encoding="utf-8")
-    wanted = re.search(rf"^{package}==([^\s;#]+)", pins, flags=re.MULTILINE).group(1)
+    wanted = dict(re.findall(r"^([\w.-]+)==([^\s;#]+)", pins, flags=re.MULTILINE))[package]
     try:
         loaded = importlib.import_module(package)
     except Exception as error:  # a broken shared library raises OSError, not ImportError

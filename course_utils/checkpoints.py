@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from course_utils.corpus import DATA_DIR
 from course_utils.features import STFTConfig
 from course_utils.files import written_whole
 from course_utils.models import Denoiser, MaskNet
+from course_utils.validate import existing_file
 
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
 """The denoiser that the course ships."""
@@ -20,7 +22,7 @@ _RUN_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
 
 
 def save_checkpoint(
-    path: str | os.PathLike, model: Denoiser, *, metadata: dict | None = None
+    path: str | os.PathLike, model: nn.Module, *, metadata: dict | None = None
 ) -> None:
     """Write a denoiser's weights and settings; the file appears whole or not at all.
 
@@ -29,8 +31,16 @@ def save_checkpoint(
         model: The denoiser.
         metadata: Plain numbers, strings, lists and dicts to keep beside the weights.
 
+    Raises:
+        TypeError: If ``model`` is not a denoiser.
+
     Notebook: 05
     """
+    if not isinstance(model, Denoiser):
+        raise TypeError(
+            f"model must be a Denoiser, got {type(model).__name__}; wrap the network: "
+            "Denoiser(network)."
+        )
     content = {
         "stft": asdict(model.config),
         "net": model.net.settings,
@@ -55,12 +65,7 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
 
     Notebook: 05, 06
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"path must be a checkpoint file, got {str(path)!r}, which does not exist; run "
-            "lesson 5 or take data/pretrained/denoiser.pt."
-        )
+    path = existing_file(path)
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE, audio_info, load_audio
 from course_utils.augmentation import (
+    NO_AUGMENTATION,
+    Augmentation,
     change_speed,
     codec_noise,
     draw_speed,
@@ -34,7 +36,7 @@ from course_utils.noise import (
     tones,
 )
 from course_utils.preprocessing import pad_or_trim
-from course_utils.validate import validate_waveform
+from course_utils.validate import existing_folder, validate_integer, validate_waveform
 
 # Hiss, tones and knocks come in more shapes than the others, so they come more often.
 _FORMULAS = (
@@ -110,7 +112,8 @@ class NoisyCleanDataset(Dataset):
         segment_length: int | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        noisy, clean = _audio_files(noisy_dir, "noisy_dir"), _audio_files(clean_dir, "clean_dir")
+        noisy = _audio_files(noisy_dir, "noisy_dir")
+        clean = _audio_files(clean_dir, "clean_dir")
         alone = sorted(set(noisy) ^ set(clean))
         if alone:
             where = "clean_dir" if alone[0] in noisy else "noisy_dir"
@@ -119,8 +122,10 @@ class NoisyCleanDataset(Dataset):
                 f"partner ({alone[0]!r} is missing in {where}); rename or remove them."
             )
         self.names = sorted(noisy) if names is None else list(names)
-        self._noisy, self._clean = noisy, clean
-        self._sample_rate, self._segment_length = sample_rate, segment_length
+        self._noisy = noisy
+        self._clean = clean
+        self._sample_rate = sample_rate
+        self._segment_length = segment_length
 
     def __len__(self) -> int:
         """Count the pairs."""
@@ -175,15 +180,17 @@ class NoisyCleanDataset(Dataset):
         Returns:
             noisy and clean, both ``(1, segment_length)``.
         """
-        name, seconds = self.names[index], segment_length / self._sample_rate
+        name = self.names[index]
+        seconds = segment_length / self._sample_rate
         latest = max(0, int((self.duration(index) - seconds) * _GRID))
-        place = {
-            "sample_rate": self._sample_rate,
-            "offset": int(torch.randint(latest + 1, (), generator=generator)) / _GRID,
-            "duration": seconds,
-        }
-        noisy, clean = (load_audio(side[name], **place)[0] for side in (self._noisy, self._clean))
-        return pad_or_trim(noisy, segment_length), pad_or_trim(clean, segment_length)
+        offset = int(torch.randint(latest + 1, (), generator=generator)) / _GRID
+        segments = []
+        for side in (self._noisy, self._clean):
+            segment, _ = load_audio(
+                side[name], sample_rate=self._sample_rate, offset=offset, duration=seconds
+            )
+            segments.append(pad_or_trim(segment, segment_length))
+        return segments[0], segments[1]
 
     def _check_lengths(self, name: str, n_noisy: int, n_clean: int) -> None:
         """Refuse a pair whose sides end a hundredth of a second apart, or more."""
@@ -195,16 +202,15 @@ class NoisyCleanDataset(Dataset):
 
 
 class _SeededDataset(Dataset):
-    """What is drawn at random, other items in every epoch and the same ones again if asked for."""
+    """Items drawn at random: others in every epoch, and the same ones again for the same seed."""
 
     def __init__(self, *, segment_length: int, size: int, seed: int) -> None:
-        if segment_length < 1 or size < 1:
-            raise ValueError(
-                f"segment_length and size must be at least 1, got {segment_length} and {size}; "
-                "3 seconds are 48000 samples."
-            )
-        self._segment_length, self._size = segment_length, size
-        self._seed, self._epoch = seed, 0
+        validate_integer(segment_length, "segment_length", minimum=1)
+        validate_integer(size, "size", minimum=1)
+        self._segment_length = segment_length
+        self._size = size
+        self._seed = seed
+        self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which epoch's items are given.
@@ -267,42 +273,6 @@ class SegmentDataset(_SeededDataset):
         return noisy * gain, clean * gain
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How often each change is made to a mixture: probabilities from 0 to 1.
-
-    Args:
-        speed: Voice and recorded noise are played faster or slower.
-        equalizer: Voice and noise are coloured, each by a curve of its own.
-        reverse: The recorded noise is played backwards.
-        room: The voice, or a crowd, stands in a simulated room.
-        formula_noise: The noise comes from a formula instead of a recording.
-        babble: The noise is made of other voices.
-        second_noise: A second noise is added to the first.
-        codec: Voice or noise is roughened as by a codec.
-        clipping: The noisy clip is clipped, as by a microphone that is too loud.
-        clean_only: No noise at all.
-        noise_only: No voice at all.
-
-    Notebook: 05
-    """
-
-    speed: float = 0.6
-    equalizer: float = 0.6
-    reverse: float = 0.3
-    room: float = 0.2
-    formula_noise: float = 0.45
-    babble: float = 0.1
-    second_noise: float = 0.25
-    codec: float = 0.25
-    clipping: float = 0.02
-    clean_only: float = 0.04
-    noise_only: float = 0.02
-
-
-NO_AUGMENTATION = Augmentation(*[0.0] * 11)
-
-
 class MixtureDataset(_SeededDataset):
     """Pairs mixed on the fly: another sentence, noise, place and SNR in every epoch, seeded.
 
@@ -348,8 +318,11 @@ class MixtureDataset(_SeededDataset):
         for clip in [*(c for voice in speech for c in voice), *noise]:
             if not isinstance(clip, AudioFile):
                 validate_waveform(clip, name="speech and noise")
-        self._speech, self._noise, self._rooms = speech, noise, rooms
-        self._snr_db, self._augmentation = snr_db, augmentation or NO_AUGMENTATION
+        self._speech = speech
+        self._noise = noise
+        self._rooms = rooms
+        self._snr_db = snr_db
+        self._augmentation = augmentation or NO_AUGMENTATION
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Mix one pair.
@@ -360,21 +333,26 @@ class MixtureDataset(_SeededDataset):
         Returns:
             noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
         """
-        generator, odds = self._generator(index), self._augmentation
-        clean, noise = self._draw_voice(generator), self._draw_noises(generator)
+        generator = self._generator(index)
+        odds = self._augmentation
+        clean = self._draw_voice(generator)
+        noise = self._draw_noises(generator)
         if uniform(0, 1, generator) < odds.equalizer:
             both = equalize(torch.cat([clean, noise]), band_limit=0.2, generator=generator)
             clean, noise = both.split(1)
-        clean = self._place(self._roughen(clean, generator), generator)
-        noise = self._roughen(noise, generator)
+        clean = self._add_codec(clean, generator)
+        clean = self._add_room(clean, generator)
+        noise = self._add_codec(noise, generator)
         if uniform(0, 1, generator) < odds.noise_only or rms(clean) < _SILENT:  # also in a pause
-            noisy, clean = noise, torch.zeros_like(clean)
+            noisy = noise
+            clean = torch.zeros_like(clean)
         elif uniform(0, 1, generator) < odds.clean_only:
             noisy = clean.clone()
         else:
             noisy = mix_at_snr(clean, noise, uniform(*self._snr_db, generator))
         gain = WORKING_LEVEL / rms(noisy)
-        noisy, clean = noisy * gain, clean * gain
+        noisy = noisy * gain
+        clean = clean * gain
         if uniform(0, 1, generator) < odds.clipping:
             peak = noisy.abs().max() * uniform(0.3, 0.9, generator)
             noisy = noisy.clamp(-peak, peak)
@@ -382,10 +360,12 @@ class MixtureDataset(_SeededDataset):
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, faster or slower as the odds say."""
-        length, voice = self._segment_length, _choose(self._speech, generator)
+        length = self._segment_length
+        voice = _choose(self._speech, generator)
         speed = self._draw_speed(generator)
         needed = math.ceil(length * speed)
-        parts, n_joined = [], 0
+        parts: list[Tensor] = []
+        n_joined = 0
         while n_joined < needed:
             clip = _piece(_choose(voice, generator), needed, generator)
             # The first sentence begins anywhere in its first half, a long one anywhere.
@@ -405,33 +385,40 @@ class MixtureDataset(_SeededDataset):
         return noise
 
     def _draw_noise(self, generator: torch.Generator) -> Tensor:
-        """Make one segment of noise: recorded, from a formula, or babble."""
-        odds, length = self._augmentation, self._segment_length
+        """Make one segment of noise: from a formula, of other voices, or recorded."""
+        odds = self._augmentation
         draw = uniform(0, 1, generator)
         if draw < odds.formula_noise:
-            formula = _choose(_FORMULAS, generator)
-            settings = {}
-            if formula is colored_noise:
-                settings["exponent"] = uniform(-0.5, 2.5, generator)
-            elif formula is mains_hum:  # engines and tools hum at any pitch
-                settings["frequency"] = uniform(40, 400, generator)
-            clip = formula(length, generator=generator, **settings)
-            return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
+            return formula_noise(self._segment_length, generator=generator)
         if draw < odds.formula_noise + odds.babble:
-            n_voices = int(torch.randint(3, 9, (), generator=generator))
-            voices = [
-                _piece(_choose(_choose(self._speech, generator), generator), length, generator)
-                for _ in range(n_voices)
-            ]
-            voices = [voice for voice in voices if rms(voice) > SILENCE_RMS]
-            if voices:
-                return self._place(babble(voices, length, generator=generator), generator)
+            crowd = self._draw_babble(generator)
+            if crowd is not None:
+                return crowd
+        return self._draw_recorded_noise(generator)
+
+    def _draw_babble(self, generator: torch.Generator) -> Tensor | None:
+        """Let 3 to 8 of the voices talk at once; None if all of them are pausing."""
+        num_voices = int(torch.randint(3, 9, (), generator=generator))
+        voices = []
+        for _ in range(num_voices):
+            voice = _choose(self._speech, generator)
+            piece = _piece(_choose(voice, generator), self._segment_length, generator)
+            if rms(piece) > SILENCE_RMS:
+                voices.append(piece)
+        if not voices:
+            return None
+        crowd = babble(voices, self._segment_length, generator=generator)
+        return self._add_room(crowd, generator)
+
+    def _draw_recorded_noise(self, generator: torch.Generator) -> Tensor:
+        """Cut one segment from a recording, faster, slower or backwards as the odds say."""
+        length = self._segment_length
         speed = self._draw_speed(generator, slowest=0.5, fastest=2.0)
         needed = math.ceil(length * speed)
         clip = _piece(_choose(self._noise, generator), needed, generator)
         clip = fit_noise(clip, needed, generator=generator)
         clip = change_speed(clip, speed)[..., :length]
-        if uniform(0, 1, generator) < odds.reverse:
+        if uniform(0, 1, generator) < self._augmentation.reverse:
             clip = clip.flip(-1)
         if rms(clip) < _SILENT:  # a gap in the recording
             return colored_noise(length, exponent=1.0, generator=generator)
@@ -443,17 +430,39 @@ class MixtureDataset(_SeededDataset):
             return draw_speed(generator=generator, **bounds)
         return 1.0
 
-    def _place(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+    def _add_room(self, clip: Tensor, generator: torch.Generator) -> Tensor:
         """Put a sound into a room, as the odds say."""
         if self._rooms and uniform(0, 1, generator) < self._augmentation.room:
             return add_reverberation(clip, _choose(self._rooms, generator))
         return clip
 
-    def _roughen(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+    def _add_codec(self, clip: Tensor, generator: torch.Generator) -> Tensor:
         """Send a sound through a codec, as the odds say."""
         if uniform(0, 1, generator) < self._augmentation.codec:
             return codec_noise(clip, generator=generator)
         return clip
+
+
+def formula_noise(num_samples: int, *, generator: torch.Generator) -> Tensor:
+    """Make noise from one of the formulas of `noise`, drawn at random.
+
+    Args:
+        num_samples: Length in samples at 16 kHz.
+        generator: Source of everything random.
+
+    Returns:
+        Shape ``(1, num_samples)``; every second one swells and fades.
+
+    Notebook: 05
+    """
+    formula = _choose(_FORMULAS, generator)
+    settings = {}
+    if formula is colored_noise:
+        settings["exponent"] = uniform(-0.5, 2.5, generator)
+    elif formula is mains_hum:  # engines and tools hum at any pitch
+        settings["frequency"] = uniform(40, 400, generator)
+    clip = formula(num_samples, generator=generator, **settings)
+    return swell(clip, generator=generator) if uniform(0, 1, generator) < 0.5 else clip
 
 
 def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
@@ -474,9 +483,7 @@ def _choose(items: Sequence, generator: torch.Generator):
 
 def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
     """Map file names to paths for all audio in a folder, or say what is missing."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{name} must be a folder, got {str(folder)!r}; check the path.")
+    folder = existing_folder(folder, name)
     files = {p.name: p for p in folder.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES}
     if not files:
         raise ValueError(

@@ -12,12 +12,15 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, DistributedSampler
+
+Value = TypeVar("Value")
 
 # A process that waits longer than this for another one takes it for lost.
 PATIENCE = timedelta(minutes=10)
@@ -85,7 +88,7 @@ def joined(device: str = "auto") -> Iterator[torch.device]:
         signal.signal(signal.SIGTERM, before)
 
 
-def from_first(value: object) -> object:
+def from_first(value: Value) -> Value:
     """Let every process go on with what the first one has: a clock, a decision, a state.
 
     Args:
@@ -173,9 +176,16 @@ class SharedBatchNorm(nn.BatchNorm2d):
     Notebook: 05
     """
 
+    # BatchNorm2d may do without these; the layers of the course have all of them.
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, layer: nn.BatchNorm2d) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum)
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight = layer.weight
+        self.bias = layer.bias
         self.load_state_dict(layer.state_dict())
         self.to(layer.weight.device)
 

@@ -138,3 +138,17 @@ def audible_peak(waveform: Tensor, name: str) -> float:
     peak = float(waveform.detach().abs().max())
     validate_audible(peak, name, minimum=SILENCE_PEAK)
     return peak
+
+
+def working_gain(level: Tensor) -> Tensor:
+    """Compute the factor that brings sound to `WORKING_LEVEL`; silence keeps its level.
+
+    Args:
+        level: RMS of each clip, channel or frame, any shape.
+
+    Returns:
+        The factors, same shape; 1 where there is silence.
+
+    Notebook: 04
+    """
+    return torch.where(level > 1e-10, WORKING_LEVEL / level.clamp(min=1e-10), 1.0)

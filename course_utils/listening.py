@@ -12,15 +12,19 @@ import html
 import io
 import math
 from collections.abc import Mapping
-from numbers import Real
 
 import soundfile
 import torch
 from IPython.display import HTML
 from torch import Tensor
 
+from course_utils.levels import rms
+from course_utils.validate import validate_integer, validate_number, validate_waveform
+
 _FULL_SCALE = 32767 / 32768  # the largest sample that 16 bits can hold
 _FADE_SECONDS = 0.01  # a clip cut in mid-word would end in a click
+_MIN_RATE = 1_000
+_MAX_RATE = 192_000  # what a FLAC player understands
 
 
 def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML:
@@ -35,13 +39,13 @@ def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML
         The player; it is displayed when it ends a cell.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor or ``sample_rate`` no int.
-        ValueError: If ``waveform`` is empty, not finite, or has more than two channels.
+        TypeError: If ``waveform`` is not a floating-point tensor or ``sample_rate`` not an int.
+        ValueError: If ``waveform`` is empty, not finite, or has more than two channels, or
+            ``sample_rate`` is one that no FLAC player understands.
 
     Notebook: all
     """
-    clip = _check_clip(waveform, "waveform")
-    _check_sample_rate(sample_rate)
+    clip = _as_clip(waveform, "waveform", sample_rate)
     return HTML(_row({str(title): clip}, sample_rate))
 
 
@@ -67,30 +71,32 @@ def compare_audio(
         The row of players; it is displayed when it ends a cell.
 
     Raises:
-        TypeError: If a clip is no floating-point tensor or ``sample_rate`` no int.
-        ValueError: If there is no clip, one is empty or not finite, the shapes differ, or
-            ``removed`` names a clip that is not there.
+        TypeError: If a clip is not a floating-point tensor, ``clips`` not a mapping,
+            ``sample_rate`` not an int, or ``seconds`` not a number.
+        ValueError: If there is no clip, one is empty or not finite, the shapes differ,
+            ``removed`` names a clip that is not there, or a number is out of range.
 
     Notebook: all
     """
-    _check_sample_rate(sample_rate)
+    if seconds is not None:
+        validate_number(seconds, "seconds", above=0)
     if not isinstance(clips, Mapping):
         raise TypeError(f"clips must be a dict, got {type(clips).__name__}; map titles to tensors.")
     if not clips:
         raise ValueError(f"clips must hold at least one clip, got {dict(clips)}; add one.")
-    num_samples = _num_samples(seconds, sample_rate)
     cut = {
-        str(title): _cut(_check_clip(clip, f"clips[{title!r}]"), num_samples, sample_rate)
+        str(title): _cut(_as_clip(clip, f"clips[{title!r}]", sample_rate), seconds, sample_rate)
         for title, clip in clips.items()
     }
     shapes = {title: tuple(clip.shape) for title, clip in cut.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(
-            f"clips must share one shape, got {shapes}; bring them to the same channels and "
-            "length, or shorten seconds."
+            f"clips must have one shape, got {shapes}; use to_mono, or shorten seconds."
         )
     if removed is not None:
-        before, after = _check_removed(removed, cut)
+        if isinstance(removed, str) or len(removed) != 2 or not set(removed) <= set(cut):
+            raise ValueError(f"removed must be two of {list(cut)}, got {removed!r}; correct them.")
+        before, after = removed
         cut[f"removed: {before} minus {after}"] = cut[before] - cut[after]
     return HTML(_row(cut, sample_rate))
 
@@ -121,8 +127,8 @@ def _row(clips: dict[str, Tensor], sample_rate: int) -> str:
 
 def _player(title: str, clip: Tensor, sample_rate: int, gain: float) -> str:
     """Write the HTML of one player with its title and its level before the gain."""
-    rms = float(clip.double().square().mean().sqrt())
-    level = f"{20 * math.log10(rms):.1f} dBFS" if rms > 0 else "silent"
+    loudness = float(rms(clip.double()))
+    level = f"{20 * math.log10(loudness):.1f} dBFS" if loudness > 0 else "silent"
     name = html.escape(title)
     head = f'<div style="font-weight:600;margin-bottom:0.2em">{name}</div>' if title else ""
     return (
@@ -143,9 +149,10 @@ def _flac(clip: Tensor, sample_rate: int) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _cut(clip: Tensor, num_samples: int | None, sample_rate: int) -> Tensor:
-    """Keep the first samples of a clip and let the cut end fade out."""
-    if num_samples is None or clip.shape[-1] <= num_samples:
+def _cut(clip: Tensor, seconds: float | None, sample_rate: int) -> Tensor:
+    """Keep the beginning of a clip and let the cut end fade out."""
+    num_samples = clip.shape[-1] if seconds is None else max(1, round(seconds * sample_rate))
+    if clip.shape[-1] <= num_samples:
         return clip
     fade = min(num_samples, max(1, round(_FADE_SECONDS * sample_rate)))
     ramp = torch.ones(num_samples)
@@ -153,56 +160,15 @@ def _cut(clip: Tensor, num_samples: int | None, sample_rate: int) -> Tensor:
     return clip[:, :num_samples] * ramp
 
 
-def _num_samples(seconds: float | None, sample_rate: int) -> int | None:
-    """Turn seconds into samples, or raise a sentence."""
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        raise TypeError(f"seconds must be a number or None, got {seconds!r}; try 3.0.")
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"seconds must be above 0 and finite, got {seconds}; try 3.0.")
-    return max(1, round(seconds * sample_rate))
-
-
-def _check_clip(clip: Tensor, name: str) -> Tensor:
-    """Return the clip as float32 (channel, time) on the CPU, or raise a sentence."""
-    if not isinstance(clip, Tensor) or not clip.is_floating_point():
-        got = clip.dtype if isinstance(clip, Tensor) else type(clip).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {got}; convert it first.")
-    if clip.dim() not in (1, 2) or (clip.dim() == 2 and clip.shape[0] not in (1, 2)):
+def _as_clip(clip: Tensor, name: str, sample_rate: int) -> Tensor:
+    """Return a clip as float32 (channel, time) on the CPU; refuse it or its rate in a sentence."""
+    validate_integer(sample_rate, "sample_rate")
+    validate_number(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
+    validate_waveform(clip, name=name)
+    if clip.ndim > 2 or (clip.ndim == 2 and clip.shape[0] > 2):
         raise ValueError(
             f"{name} must have shape (time,) or (channel, time) with at most two channels, got "
             f"{tuple(clip.shape)}; pick one clip of the batch, or transpose it."
         )
-    if clip.numel() == 0:
-        raise ValueError(
-            f"{name} must not be empty, got shape {tuple(clip.shape)}; check how it was cut."
-        )
-    if not bool(torch.isfinite(clip).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
     clip = clip.detach().to("cpu", torch.float32)
-    return clip[None] if clip.dim() == 1 else clip
-
-
-def _check_sample_rate(sample_rate: int) -> None:
-    """Raise a sentence unless the rate is one that a FLAC player understands."""
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
-        raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; try 16000.")
-    if not 1_000 <= sample_rate <= 192_000:
-        raise ValueError(
-            f"sample_rate must lie between 1000 and 192000 Hz, got {sample_rate}; try 16000."
-        )
-
-
-def _check_removed(removed: tuple[str, str], clips: Mapping[str, Tensor]) -> tuple[str, str]:
-    """Return the two titles, or raise a sentence."""
-    if not isinstance(removed, tuple | list) or len(removed) != 2:
-        raise ValueError(
-            f"removed must be a pair of titles, got {removed!r}; try ('noisy', 'denoised')."
-        )
-    for title in removed:
-        if title not in clips:
-            raise ValueError(
-                f"removed must name two of {list(clips)}, got {title!r}; use the titles in clips."
-            )
-    return removed[0], removed[1]
+    return clip[None] if clip.ndim == 1 else clip

@@ -1,8 +1,8 @@
 """The losses that lesson 5 compares: one number for how far an estimate is from the clean clip.
 
-All take waveforms of shape (..., time), by keyword, and give a scalar with a gradient. Shapes
-must be equal: ``nn.MSELoss`` would broadcast (batch, 1, time) against (batch, time) and be wrong
-without a word.
+All take waveforms of shape (..., time), the estimate first, as the losses of PyTorch do, and give
+a scalar with a gradient. Shapes must be equal: ``nn.MSELoss`` would broadcast (batch, 1, time)
+against (batch, time) and be wrong without an error.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from course_utils.features import STFTConfig, compress, magnitude, stft
 from course_utils.perception import envelope_correlation, loudness_disturbance
-from course_utils.validate import validate_waveform
+from course_utils.validate import validate_same_shape
 
 _CONFIG = STFTConfig()
 _EPS = 1e-8
 
 
-def waveform_mse(*, estimate: Tensor, reference: Tensor) -> Tensor:
+def waveform_mse(estimate: Tensor, reference: Tensor) -> Tensor:
     """Compare sample by sample: ``mean((estimate - reference)**2)``.
 
     Args:
@@ -30,16 +30,15 @@ def waveform_mse(*, estimate: Tensor, reference: Tensor) -> Tensor:
         Scalar loss. It cares about loud, mostly low-pitched sound and about phase.
 
     Raises:
-        TypeError: If an input is no floating-point tensor.
-        ValueError: If the shapes differ, or a value is not finite.
+        ValueError: If the shapes differ.
 
     Notebook: 05
     """
-    _check_pair(estimate, reference)
+    validate_same_shape(estimate, reference, ("estimate", "reference"))
     return functional.mse_loss(estimate, reference)
 
 
-def magnitude_mse(*, estimate: Tensor, reference: Tensor, config: STFTConfig = _CONFIG) -> Tensor:
+def magnitude_mse(estimate: Tensor, reference: Tensor, *, config: STFTConfig = _CONFIG) -> Tensor:
     """Compare magnitude spectrograms: ``mean((|E| - |R|)**2)``.
 
     Args:
@@ -51,19 +50,18 @@ def magnitude_mse(*, estimate: Tensor, reference: Tensor, config: STFTConfig = _
         Scalar loss. Phase no longer counts; loud bins still drown the soft ones.
 
     Raises:
-        TypeError: If an input is no floating-point tensor.
-        ValueError: If the shapes differ, or a value is not finite.
+        ValueError: If the shapes differ.
 
     Notebook: 05
     """
-    _check_pair(estimate, reference)
+    validate_same_shape(estimate, reference, ("estimate", "reference"))
     return functional.mse_loss(
         magnitude(stft(estimate, config)), magnitude(stft(reference, config))
     )
 
 
 def compressed_mse(
-    *, estimate: Tensor, reference: Tensor, config: STFTConfig = _CONFIG, exponent: float = 0.3
+    estimate: Tensor, reference: Tensor, *, config: STFTConfig = _CONFIG, exponent: float = 0.3
 ) -> Tensor:
     """Compare compressed magnitudes: ``mean((|E|**0.3 - |R|**0.3)**2)``.
 
@@ -77,12 +75,11 @@ def compressed_mse(
         Scalar loss. Soft consonants and the hiss between words count, as they do for the ear.
 
     Raises:
-        TypeError: If an input is no floating-point tensor.
-        ValueError: If the shapes differ, or a value is not finite.
+        ValueError: If the shapes differ.
 
     Notebook: 05
     """
-    _check_pair(estimate, reference)
+    validate_same_shape(estimate, reference, ("estimate", "reference"))
     return functional.mse_loss(
         compress(magnitude(stft(estimate, config)), exponent=exponent),
         compress(magnitude(stft(reference, config)), exponent=exponent),
@@ -90,9 +87,9 @@ def compressed_mse(
 
 
 def denoising_loss(
-    *,
     estimate: Tensor,
     reference: Tensor,
+    *,
     config: STFTConfig = _CONFIG,
     complex_weight: float = 0.3,
     si_sdr_weight: float = 0.015,
@@ -119,8 +116,7 @@ def denoising_loss(
         Scalar loss; lower is better, below zero is possible.
 
     Raises:
-        TypeError: If an input is no floating-point tensor.
-        ValueError: If the shapes differ, or a value is not finite.
+        ValueError: If the shapes differ.
 
     Source: the compressed complex part follows Ephrat et al., "Looking to listen at the cocktail
     party", ACM TOG 37(4), 2018; SI-SDR as a loss, Le Roux et al., "SDR - half-baked or well
@@ -128,18 +124,19 @@ def denoising_loss(
 
     Notebook: 05
     """
-    _check_pair(estimate, reference)
+    validate_same_shape(estimate, reference, ("estimate", "reference"))
     e_size, e_small, e_phased = _spectra(estimate, config)
     r_size, r_small, r_phased = _spectra(reference, config)
     loss = (1 - complex_weight) * functional.mse_loss(e_small, r_small)
     difference = e_phased - r_phased  # (..., freq, frame, 2)
     loss = loss + complex_weight * difference.square().sum(dim=-1).mean()
     judged = -si_sdr_weight * _si_sdr(estimate, reference)  # (...)
-    magnitudes = {"estimate": e_size, "reference": r_size, "config": config}
     if correlation_weight:
-        judged = judged - correlation_weight * envelope_correlation(**magnitudes)
+        correlation = envelope_correlation(e_size, r_size, config=config)
+        judged = judged - correlation_weight * correlation
     if disturbance_weight:
-        judged = judged + disturbance_weight * loudness_disturbance(**magnitudes)
+        disturbance = loudness_disturbance(e_size, r_size, config=config)
+        judged = judged + disturbance_weight * disturbance
     heard = (reference.square().sum(dim=-1) > _EPS).to(judged)
     return loss + (judged * heard).sum() / heard.sum().clamp(min=1.0)
 
@@ -164,14 +161,3 @@ def _si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
     error_energy = (estimate - target).square().sum(dim=-1)
     # The floor of 1e-4 keeps a nearly perfect clip from outweighing all others.
     return 10 * torch.log10((target_energy + _EPS) / (error_energy + 1e-4 * target_energy + _EPS))
-
-
-def _check_pair(estimate: Tensor, reference: Tensor) -> None:
-    """Refuse pairs that a mean would silently broadcast."""
-    validate_waveform(estimate, name="estimate")
-    validate_waveform(reference, name="reference")
-    if estimate.shape != reference.shape:
-        raise ValueError(
-            f"estimate must have the shape of reference {tuple(reference.shape)}, got "
-            f"{tuple(estimate.shape)}; broadcasting would compare every clip with every other."
-        )

@@ -257,8 +257,24 @@ def evaluate_pair(
         score_clip(estimate=sound, reference=reference, sample_rate=sample_rate, scores=scores)
         for sound in (noisy, estimate)
     )
+    return compare_scores(before, after)
+
+
+def compare_scores(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Put the scores of a clip before and after denoising side by side.
+
+    Args:
+        before: Name to score of the noisy clip.
+        after: Name to score of the estimate, the same names.
+
+    Returns:
+        Three keys for each score: input_x (before), x (after) and x_improvement, their
+        difference.
+
+    Notebook: 06
+    """
     row = {}
-    for name in scores:
+    for name in before:
         row[f"input_{name}"] = before[name]
         row[name] = after[name]
         row[f"{name}_improvement"] = after[name] - before[name]

@@ -33,7 +33,7 @@ _SPEECH_DB = 91.0
 
 
 def envelope_correlation(
-    *, estimate: Tensor, reference: Tensor, config: STFTConfig = _CONFIG
+    estimate: Tensor, reference: Tensor, *, config: STFTConfig = _CONFIG
 ) -> Tensor:
     """Tell how much of the words is left: the idea of ESTOI.
 
@@ -74,7 +74,7 @@ def envelope_correlation(
 
 
 def loudness_disturbance(
-    *, estimate: Tensor, reference: Tensor, config: STFTConfig = _CONFIG
+    estimate: Tensor, reference: Tensor, *, config: STFTConfig = _CONFIG
 ) -> Tensor:
     """Tell how rough it sounds: the idea of PESQ.
 

@@ -12,15 +12,18 @@ import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
 from course_utils.features import STFTConfig, decibels, window_tensor
+from course_utils.validate import validate_number, validate_waveform
 
 # Okabe and Ito's palette: tellable apart with any kind of colour vision.
 COLORS = {
@@ -96,17 +99,14 @@ def plot_waveform(
         The Axes with time in seconds and amplitude from -1 to 1 (full scale).
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
+        TypeError: If ``waveform`` is not a floating-point tensor or ``sample_rate`` not a number.
         ValueError: If ``waveform`` is empty, not finite, or holds more than one clip, or
             ``sample_rate`` is not above 0.
 
     Notebook: all
     """
-    samples = _squeeze(waveform, "waveform", 1)
-    if not samples.is_floating_point():
-        raise TypeError(f"waveform must be floating-point, got {samples.dtype}; use load_audio.")
-    if not sample_rate > 0:
-        raise ValueError(f"sample_rate must be above 0 Hz, got {sample_rate}; try 16000.")
+    samples = _one_clip(waveform, "waveform")
+    validate_number(sample_rate, "sample_rate", above=0)
     ax = _new_axes(2.4) if ax is None else ax
     times, values = outline(samples, sample_rate)
     ax.plot(times, values, color=color, linewidth=0.8, label=label)
@@ -144,17 +144,17 @@ def plot_spectrogram(
         The Axes with time in seconds and frequency in kHz.
 
     Raises:
-        ValueError: If the shape does not fit ``config``, or ``vmin`` is not below ``vmax``.
+        TypeError: If ``spectrogram`` does not hold numbers, or ``vmax`` is not one.
+        ValueError: If the shape does not fit ``config``, a number is not finite, or ``vmax`` is
+            not above ``vmin``.
 
     Notebook: all
     """
-    picture = _squeeze(spectrogram, "spectrogram", 2)
-    _check_freqs(picture, "spectrogram", config)
-    if not vmin < vmax:
-        raise ValueError(f"vmin must lie below vmax = {vmax} dB, got {vmin}; try -90 and -10.")
+    magnitude = _one_clip(torch.as_tensor(spectrogram).abs(), "spectrogram", config.n_freqs)
+    validate_number(vmax, "vmax", above=vmin)
     if reference is None:
         reference = full_scale_reference(config)
-    levels = decibels(picture.abs(), top_db=200.0, reference=reference)
+    levels = decibels(magnitude, top_db=200.0, reference=reference)
     ax = _new_axes(3.2) if ax is None else ax
     _image(ax, levels, config, SPECTROGRAM_MAP, vmin, vmax, "Level (dB)" if colorbar else None)
     label_axes(ax, title, "Time (s)", "Frequency (kHz)")
@@ -182,15 +182,14 @@ def plot_mask(
         The Axes with time in seconds and frequency in kHz.
 
     Raises:
-        TypeError: If ``mask`` is complex.
-        ValueError: If the shape does not fit ``config``.
+        TypeError: If ``mask`` is complex or does not hold numbers.
+        ValueError: If the shape does not fit ``config``, or a number is not finite.
 
     Notebook: 03, 04
     """
-    picture = _squeeze(mask, "mask", 2)
-    if picture.is_complex():
-        raise TypeError(f"mask must be real, got {picture.dtype}; a spectrogram has its own plot.")
-    _check_freqs(picture, "mask", config)
+    if isinstance(mask, Tensor) and mask.is_complex():
+        raise TypeError(f"mask must be real, got {mask.dtype}; use plot_spectrogram.")
+    picture = _one_clip(torch.as_tensor(mask, dtype=torch.float32), "mask", config.n_freqs)
     ax = _new_axes(3.2) if ax is None else ax
     _image(ax, picture, config, MASK_MAP, 0.0, 1.0, "Mask (share kept)" if colorbar else None)
     label_axes(ax, title, "Time (s)", "Frequency (kHz)")
@@ -221,27 +220,26 @@ def plot_training(
 
     Notebook: 05
     """
-    if len(history) == 0:
-        raise ValueError(f"history must hold at least one epoch, got {history!r}; train first.")
-    epochs, losses = [], {"train_loss": [], "validation_loss": []}
-    for entry in history:
-        for key in ("epoch", *losses):
-            if key not in entry:
-                raise ValueError(
-                    f"history must have {key!r} in every entry, got {sorted(entry)}; add it."
-                )
-        epochs.append(entry["epoch"] + 1)  # the first round through the data is epoch 1
-        for key, values in losses.items():
-            values.append(_finite(entry[key], f"history[{key!r}]"))
+    keys = ("epoch", "train_loss", "validation_loss")
+    if not history or not all(set(keys) <= entry.keys() for entry in history):
+        raise ValueError(
+            f"history must hold {keys} for each epoch, got {list(history)[:1]}; train first."
+        )
+    epochs = [entry["epoch"] + 1 for entry in history]  # the first round is epoch 1
+    training = [float(entry["train_loss"]) for entry in history]
+    validation = [float(entry["validation_loss"]) for entry in history]
+    for key, losses in (("train_loss", training), ("validation_loss", validation)):
+        for loss in losses:
+            validate_number(loss, f"history[{key!r}]")
     for name, value in (baselines or {}).items():
-        _finite(value, f"baselines[{name!r}]")
+        validate_number(float(value), f"baselines[{name!r}]")
     ax = _new_axes(3.6) if ax is None else ax
-    ax.plot(epochs, losses["train_loss"], "o-", color=COLORS["noisy"], label="training")
-    ax.plot(epochs, losses["validation_loss"], "s-", color=COLORS["clean"], label="validation")
+    ax.plot(epochs, training, "o-", color=COLORS["noisy"], label="training")
+    ax.plot(epochs, validation, "s-", color=COLORS["clean"], label="validation")
     styles = ["--", ":", "-."]
     for number, (name, value) in enumerate((baselines or {}).items()):
         ax.axhline(value, color=COLORS["grey"], linestyle=styles[number % 3], label=name)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     label_axes(ax, title, "Epoch", "Loss")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=_TICK_SIZE)
@@ -262,7 +260,9 @@ def full_scale_reference(config: STFTConfig) -> float:
     return float(window_tensor(config, dtype=torch.float64).sum()) / 2.0
 
 
-def outline(samples: Tensor, sample_rate: int, *, num_stretches: int = 700) -> tuple:
+def outline(
+    samples: Tensor, sample_rate: float, *, num_stretches: int = 700
+) -> tuple[np.ndarray, np.ndarray]:
     """Reduce samples to what a picture can show: smallest and largest of each stretch.
 
     Args:
@@ -361,7 +361,15 @@ def _light_png(figure: Figure) -> tuple[str, dict] | None:
     return base64.b64encode(buffer.getvalue()).decode("ascii"), {"alt": describe(figure)}
 
 
-def _image(ax, picture, config, color_map, vmin, vmax, bar_label) -> None:
+def _image(
+    ax: Axes,
+    picture: Tensor,
+    config: STFTConfig,
+    color_map: str,
+    vmin: float,
+    vmax: float,
+    bar_label: str | None,
+) -> None:
     """Draw a (freq, frame) picture with low frequencies at the bottom."""
     edges = extent(config, picture.shape[1])
     image = ax.imshow(
@@ -388,32 +396,12 @@ def _new_axes(height: float) -> Axes:
     return ax
 
 
-def _squeeze(value: Tensor, name: str, num_dims: int) -> Tensor:
-    """Drop leading dimensions of size 1 and check the rest, or raise a sentence."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}; use torch.tensor.")
-    shape = tuple(value.shape)
-    if value.numel() == 0:
-        raise ValueError(f"{name} must not be empty, got shape {shape}; check how it was cut.")
-    if value.dim() < num_dims or math.prod(shape[: value.dim() - num_dims]) != 1:
-        raise ValueError(f"{name} must hold one mono clip, got shape {shape}; pick one, like x[0].")
-    if not bool(torch.isfinite(value).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
-    return value.detach().reshape(shape[value.dim() - num_dims :])
-
-
-def _check_freqs(picture: Tensor, name: str, config: STFTConfig) -> None:
-    """Raise a sentence when the number of frequency bins is not that of the config."""
-    if picture.shape[0] != config.n_freqs:
+def _one_clip(values: Tensor, name: str, *n_freqs: int) -> Tensor:
+    """Return (time,) or (n_freqs, frame) without leading dimensions, or refuse in a sentence."""
+    validate_waveform(values, name=name)
+    shape = (*n_freqs, values.shape[-1])
+    if values.shape[-len(shape) :] != shape or values.numel() != math.prod(shape):
         raise ValueError(
-            f"{name} must have {config.n_freqs} frequency bins (n_fft // 2 + 1), got "
-            f"{picture.shape[0]}; pass the config that made it."
+            f"{name} must be one mono clip of shape {shape}, got {tuple(values.shape)}; pick one."
         )
-
-
-def _finite(value: float, name: str) -> float:
-    """Return the value as a float, or raise a sentence."""
-    value = float(value)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value}; lower the learning rate.")
-    return value
+    return values.detach().reshape(shape)

@@ -1,7 +1,8 @@
-"""The training loop: it knows a model, a loader and a loss, and nothing about audio.
+"""The training loop: a model, a loader and a loss. Nothing here knows that the tensors are sound.
 
-Also here: seeds, checkpoints that are never half-written, and resuming from one. The same loop
-serves one process and many (`distributed`).
+`train_one_epoch` is the five lines of lesson 5, `evaluate_loss` measures without learning, and
+`fit` repeats both until the epochs or the time are used up. The same loop serves one process and
+many (`distributed`), and a stopped run goes on from what `checkpoints` kept.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from torch.utils.data import DataLoader
 
 from course_utils.checkpoints import save_checkpoint, save_run, stopped_run
 from course_utils.distributed import average, from_first, rank, share_model
-from course_utils.models import Denoiser
+from course_utils.validate import validate_integer, validate_number, validate_same_shape
 
-Loss = Callable[..., Tensor]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""Called as ``loss_fn(estimate, clean)``, as ``nn.MSELoss()`` is; gives a scalar."""
+
+WARM_UP_STEPS = 50
+"""So many steps the learning rate rises."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +65,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
-        positive = ["epochs", "learning_rate", "max_gradient_norm", "accumulate"]
-        positive += ["max_minutes"] if self.max_minutes is not None else []
-        for name in positive:
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(
-                    f"{name} must be above 0, got {value}; see TrainConfig's defaults."
-                )
-        for name in ("epochs", "accumulate"):
-            value = getattr(self, name)
-            if value != int(value):
-                raise ValueError(f"{name} must be a whole number, got {value}; round it.")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}; try 1e-4.")
+        validate_integer(self.epochs, "epochs", minimum=1)
+        validate_integer(self.accumulate, "accumulate", minimum=1)
+        validate_number(self.learning_rate, "learning_rate", above=0)
+        validate_number(self.weight_decay, "weight_decay", minimum=0)
+        validate_number(self.max_gradient_norm, "max_gradient_norm", above=0)
+        if self.max_minutes is not None:
+            validate_number(self.max_minutes, "max_minutes", above=0)
 
 
 def seed_everything(seed: int) -> None:
@@ -87,8 +85,7 @@ def seed_everything(seed: int) -> None:
 
     Notebook: 05
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie between 0 and 2**32 - 1, got {seed}; try 0.")
+    validate_number(seed, "seed", minimum=0, maximum=2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -113,9 +110,9 @@ def share_cores(num_workers: int, *, processes: int = 1) -> int:
 
     Notebook: 05
     """
-    if num_workers < 0:
-        raise ValueError(f"num_workers must be at least 0, got {num_workers}; try 1.")
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes - num_workers))
+    validate_integer(num_workers, "num_workers", minimum=0)
+    cores = (os.cpu_count() or 1) // processes
+    torch.set_num_threads(max(1, cores - num_workers))
     return torch.get_num_threads()
 
 
@@ -123,7 +120,7 @@ def train_one_epoch(
     model: nn.Module,
     loader: DataLoader,
     optimizer: torch.optim.Optimizer,
-    loss_fn: Loss,
+    loss_fn: LossFunction,
     *,
     max_gradient_norm: float = 1.0,
     accumulate: int = 1,
@@ -136,7 +133,7 @@ def train_one_epoch(
         model: Maps a noisy batch ``(batch, 1, time)`` to an estimate of the same shape.
         loader: Gives (noisy, clean) batches.
         optimizer: Updates the parameters of ``model``.
-        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``, gives a scalar.
+        loss_fn: Called as ``loss_fn(estimate, clean)``, gives a scalar; ``nn.MSELoss()`` fits.
         max_gradient_norm: Longer gradients are shortened to this length.
         accumulate: Average the gradients of so many batches, then make one step.
         mixed_precision: Let the model work in bfloat16 where that is harmless.
@@ -146,7 +143,8 @@ def train_one_epoch(
         Mean training loss of the epoch.
 
     Raises:
-        ValueError: If the loader is empty, or the loss is not finite.
+        ValueError: If the loader is empty, the shapes of estimate and clean differ, or the loss
+            is not finite.
 
     Notebook: 05
     """
@@ -154,35 +152,39 @@ def train_one_epoch(
     device = next(model.parameters()).device
     losses = []
     for step, (noisy, clean) in enumerate(loader):
-        noisy, clean = noisy.to(device), clean.to(device)
+        noisy = noisy.to(device)
+        clean = clean.to(device)
         if step % accumulate == 0:
             optimizer.zero_grad()
             group = min(accumulate, len(loader) - step)  # the last one may be smaller
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
             estimate = model(noisy)
-        loss = loss_fn(estimate=estimate, reference=clean)
-        if not torch.isfinite(loss):
+        validate_same_shape(estimate, clean, ("estimate", "clean"))  # a mean would broadcast
+        loss = loss_fn(estimate, clean)
+        value = loss.item()
+        if not math.isfinite(value):
             raise ValueError(
-                f"loss must be finite, got {loss.item()} in step {step}; lower learning_rate."
+                f"loss must be finite, got {value} in step {step}; lower learning_rate, or look "
+                "for NaN in the data."
             )
         (loss / group).backward()
         if step % accumulate == group - 1:
             nn.utils.clip_grad_norm_(model.parameters(), max_gradient_norm)
             optimizer.step()
-        losses.append(loss.item())
+        losses.append(value)
         if on_step is not None:
-            on_step(step, losses[-1])
+            on_step(step, value)
     return _mean(losses)
 
 
 @torch.no_grad()
-def evaluate_loss(model: nn.Module, loader: DataLoader, loss_fn: Loss) -> float:
+def evaluate_loss(model: nn.Module, loader: DataLoader, loss_fn: LossFunction) -> float:
     """Measure the loss without learning; the model's mode is restored afterwards.
 
     Args:
         model: Maps a noisy batch ``(batch, 1, time)`` to an estimate of the same shape.
         loader: Gives (noisy, clean) batches.
-        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``, gives a scalar.
+        loss_fn: Called as ``loss_fn(estimate, clean)``, gives a scalar; ``nn.MSELoss()`` fits.
 
     Returns:
         Mean loss over the batches.
@@ -196,19 +198,21 @@ def evaluate_loss(model: nn.Module, loader: DataLoader, loss_fn: Loss) -> float:
     model.eval()
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    losses = [
-        loss_fn(estimate=model(noisy.to(device)), reference=clean.to(device)).item()
-        for noisy, clean in loader
-    ]
+    losses = []
+    for noisy, clean in loader:
+        estimate = model(noisy.to(device))
+        clean = clean.to(device)
+        validate_same_shape(estimate, clean, ("estimate", "clean"))
+        losses.append(loss_fn(estimate, clean).item())
     model.train(was_training)
     return _mean(losses)
 
 
 def fit(
-    model: Denoiser,
+    model: nn.Module,
     train_loader: DataLoader,
     validation_loader: DataLoader,
-    loss_fn: Loss,
+    loss_fn: LossFunction,
     config: TrainConfig,
     *,
     checkpoint_path: str | os.PathLike | None = None,
@@ -229,11 +233,11 @@ def fit(
     training pairs; they end with the same weights, and the first one writes.
 
     Args:
-        model: The denoiser to train; it ends with its best weights, in eval mode, also when the
-            run is stopped.
+        model: The model to train, a `Denoiser` if it is to be kept in a file. It ends with its
+            best weights, in eval mode, also when the run is stopped.
         train_loader: Training pairs; its dataset's ``set_epoch`` is called if there is one.
         validation_loader: Validation pairs, the same in every epoch.
-        loss_fn: Called as ``loss_fn(estimate=..., reference=...)``.
+        loss_fn: Called as ``loss_fn(estimate, clean)``, gives a scalar; ``nn.MSELoss()`` fits.
         config: Settings of the run.
         checkpoint_path: Where to keep the best weights; None keeps them in memory only.
         resume: Go on from ``.last`` if it exists.
@@ -255,117 +259,249 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    history: list[dict] = []
-    best = _copy_of(model)
-    saved = from_first(stopped_run(checkpoint_path) if resume and rank() == 0 else None)
-    if saved is not None:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        history, best = saved["history"], saved["best"]
-        torch.set_rng_state(saved["rng"])
-    start = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
-    total_steps = config.epochs * len(train_loader)
-
-    def schedule(step: int) -> None:
-        seconds = time.perf_counter() - start
-        if config.max_minutes is not None:
-            seconds = from_first(seconds)  # one clock for all, or their weights drift apart
-        progress = _progress(step, total_steps, seconds, config)
-        _set_learning_rate(optimizer, config.learning_rate, step, progress)
+    run = Run(model, optimizer, checkpoint_path, {**(metadata or {}), "config": asdict(config)})
+    if resume:
+        run.go_on()
+    schedule = Schedule(optimizer, config, len(train_loader), seconds_before=run.seconds)
 
     def after_step(step: int, loss: float) -> None:
-        step += len(history) * len(train_loader)
-        schedule(step + 1)
+        step += len(run.history) * len(train_loader)
+        schedule.set_rate(step + 1)
         if on_step is not None:
             on_step(step, loss)
 
-    schedule(len(history) * len(train_loader))
+    schedule.set_rate(len(run.history) * len(train_loader))
     try:
-        if history and on_epoch is not None:  # what was before the stop
-            on_epoch(history)
-        while len(history) < config.epochs and not _out_of_time(history, config):
-            epoch = len(history)
-            if hasattr(train_loader.dataset, "set_epoch"):
-                train_loader.dataset.set_epoch(epoch)
+        if run.history and on_epoch is not None:  # what was before the stop
+            on_epoch(run.history)
+        while len(run.history) < config.epochs and not schedule.out_of_time(run.seconds):
+            choose_epoch(train_loader, len(run.history))
             train_loss = train_one_epoch(
-                learner, train_loader, optimizer, loss_fn,
-                max_gradient_norm=config.max_gradient_norm, accumulate=config.accumulate,
-                mixed_precision=config.mixed_precision, on_step=after_step,
-            )  # fmt: skip
-            row = {
-                "epoch": epoch,
-                "train_loss": average(train_loss),
-                "validation_loss": evaluate_loss(model, validation_loader, loss_fn),
-                "lr": optimizer.param_groups[0]["lr"],
-                "seconds": time.perf_counter() - start,
-            }
-            row = from_first(row)  # all decide by the same numbers what is best and when to end
-            is_best = all(row["validation_loss"] < old["validation_loss"] for old in history)
-            history.append(row)
-            if is_best:
-                best = _copy_of(model)
-            if checkpoint_path is not None and rank() == 0:
-                kept = {**(metadata or {}), "config": asdict(config), "history": history}
-                if is_best:
-                    save_checkpoint(checkpoint_path, model, metadata=kept)
-                save_run(
-                    checkpoint_path,
-                    {
-                        "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "rng": torch.get_rng_state(),
-                        "history": history,
-                        "best": best,
-                        "metadata": kept,
-                    },
-                )
+                learner,
+                train_loader,
+                optimizer,
+                loss_fn,
+                max_gradient_norm=config.max_gradient_norm,
+                accumulate=config.accumulate,
+                mixed_precision=config.mixed_precision,
+                on_step=after_step,
+            )
+            validation_loss = evaluate_loss(model, validation_loader, loss_fn)
+            run.finish_epoch(train_loss, validation_loss, schedule.seconds())
             if on_epoch is not None:
-                on_epoch(history)
+                on_epoch(run.history)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_farewell(history, checkpoint_path)) from None
+        raise KeyboardInterrupt(run.stop_message()) from None
     finally:  # also after a stop or an error the model is as good as it ever was
-        model.load_state_dict(best)
+        model.load_state_dict(run.best)
         model.eval()
-    return history
+    return run.history
 
 
-def _farewell(history: list[dict], checkpoint_path: str | os.PathLike | None) -> str:
-    """Say what a stopped run leaves behind, and how to go on."""
-    if not history:
-        return "Stopped before the first epoch was over: nothing was kept; start again."
-    epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
-    kept = f"Stopped after {epochs}. The model has its best weights so far"
-    if checkpoint_path is None:
-        return f"{kept}. To be able to go on, give checkpoint_path next time."
-    return f"{kept}, as has {str(checkpoint_path)!r}; resume=True goes on from here."
+class Run:
+    """What a run has done so far: its history and its best weights, in memory and in files.
+
+    Args:
+        model: The model that learns.
+        optimizer: Its optimizer.
+        checkpoint_path: Where the best weights go, and beside it what a stopped run needs to go
+            on; None keeps both in memory only.
+        metadata: Kept in both files.
+
+    Attributes:
+        history: One dict an epoch, as `fit` returns them.
+        best: The weights of the epoch with the lowest validation loss.
+
+    Notebook: 05
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        checkpoint_path: str | os.PathLike | None,
+        metadata: dict,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.checkpoint_path = checkpoint_path
+        self.metadata = metadata
+        self.history: list[dict] = []
+        self.best = copy_weights(model)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the start to the end of the last epoch, over all sittings."""
+        return self.history[-1]["seconds"] if self.history else 0.0
+
+    def go_on(self) -> None:
+        """Take up the weights, optimizer, history and random numbers of a stopped run, if any."""
+        saved = from_first(stopped_run(self.checkpoint_path) if rank() == 0 else None)
+        if saved is not None:
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.history = saved["history"]
+            self.best = saved["best"]
+            torch.set_rng_state(saved["rng"])
+
+    def finish_epoch(self, train_loss: float, validation_loss: float, seconds: float) -> None:
+        """Write an epoch down; keep its weights if they are the best, and save.
+
+        Args:
+            train_loss: This process's mean loss in training.
+            validation_loss: The loss on the validation pairs.
+            seconds: Since the start of the run.
+        """
+        row = {
+            "epoch": len(self.history),
+            "train_loss": average(train_loss),
+            "validation_loss": validation_loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+        }
+        row = from_first(row)  # all decide by the same numbers what is best and when to end
+        is_best = all(row["validation_loss"] < old["validation_loss"] for old in self.history)
+        self.history.append(row)
+        if is_best:
+            self.best = copy_weights(self.model)
+        if self.checkpoint_path is not None and rank() == 0:
+            self._save(self.checkpoint_path, is_best)
+
+    def stop_message(self) -> str:
+        """Say what a stopped run leaves behind, and how to go on."""
+        if not self.history:
+            return "Stopped before the first epoch was over: nothing was kept; start again."
+        epochs = "1 epoch" if len(self.history) == 1 else f"{len(self.history)} epochs"
+        kept = f"Stopped after {epochs}. The model has its best weights so far"
+        if self.checkpoint_path is None:
+            return f"{kept}. To be able to go on, give checkpoint_path next time."
+        return f"{kept}, as has {str(self.checkpoint_path)!r}; resume=True goes on from here."
+
+    def _save(self, checkpoint_path: str | os.PathLike, is_best: bool) -> None:
+        """Write the best weights if they are new, and what the run needs to go on."""
+        metadata = {**self.metadata, "history": self.history}
+        if is_best:
+            save_checkpoint(checkpoint_path, self.model, metadata=metadata)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "history": self.history,
+            "best": self.best,
+            "metadata": metadata,
+        }
+        save_run(checkpoint_path, state)
 
 
-def _copy_of(model: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights."""
-    return {name: value.clone() for name, value in model.state_dict().items()}
+class Schedule:
+    """The learning rate over a run: it follows the steps, or the clock where that is further.
+
+    Args:
+        optimizer: Its learning rate is set.
+        config: The highest learning rate, the number of epochs and the time limit.
+        steps_per_epoch: Steps in one epoch.
+        seconds_before: Time that a resumed run had already taken.
+
+    Notebook: 05
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        *,
+        seconds_before: float = 0.0,
+    ) -> None:
+        self.optimizer = optimizer
+        self.config = config
+        self.total_steps = config.epochs * steps_per_epoch
+        self.start = time.perf_counter() - seconds_before
+
+    def seconds(self) -> float:
+        """Seconds since the start of the run."""
+        return time.perf_counter() - self.start
+
+    def out_of_time(self, seconds: float) -> bool:
+        """Tell whether the time limit, if there is one, has passed after so many seconds."""
+        return self.config.max_minutes is not None and seconds >= 60 * self.config.max_minutes
+
+    def set_rate(self, step: int) -> None:
+        """Give the optimizer its learning rate for a step, counted from 0 over the whole run."""
+        seconds = self.seconds()
+        if self.config.max_minutes is not None:
+            seconds = from_first(seconds)  # one clock for all, or their weights drift apart
+        progress = run_progress(step, self.total_steps, seconds, self.config.max_minutes)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * rate_factor(step, progress)
 
 
-def _out_of_time(history: list[dict], config: TrainConfig) -> bool:
-    """Tell whether the time limit has passed."""
-    if config.max_minutes is None or not history:
-        return False
-    return history[-1]["seconds"] >= 60 * config.max_minutes
+def run_progress(step: int, total_steps: int, seconds: float, max_minutes: float | None) -> float:
+    """Say how much of a run is over, by its steps or by the clock, whichever is further.
+
+    Args:
+        step: Steps made.
+        total_steps: Steps in the whole run.
+        seconds: Time taken.
+        max_minutes: The time limit; None: no limit.
+
+    Returns:
+        0 to 1.
+
+    Notebook: 05
+    """
+    by_steps = step / total_steps
+    by_clock = seconds / (60 * max_minutes) if max_minutes is not None else 0.0
+    return min(1.0, max(by_steps, by_clock))
 
 
-def _progress(step: int, total_steps: int, seconds: float, config: TrainConfig) -> float:
-    """Say how much of the run is over, by steps or by the clock, whichever is further: 0 to 1."""
-    by_clock = seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
-    return min(1.0, max(step / total_steps, by_clock))
+def rate_factor(step: int, progress: float) -> float:
+    """Compute the share of the highest learning rate: warm-up, then half a cosine.
 
+    Formula: ``min(1, (step + 1) / 50) * (0.01 + 0.99 * (1 + cos(pi * progress)) / 2)``.
 
-def _set_learning_rate(
-    optimizer: torch.optim.Optimizer, highest: float, step: int, progress: float
-) -> None:
-    """Rise over the first 50 steps, then fall along a half cosine to a hundredth."""
-    warm_up = min(1.0, (step + 1) / 50)
+    Args:
+        step: Steps made since the start of the run.
+        progress: How much of the run is over, 0 to 1.
+
+    Returns:
+        Above 0, at most 1.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic gradient descent with warm restarts",
+    ICLR 2017.
+
+    Notebook: 05
+    """
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
     cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = highest * warm_up * cosine
+    return warm_up * cosine
+
+
+def choose_epoch(loader: DataLoader, epoch: int) -> None:
+    """Tell a loader's dataset which epoch is coming, if it wants to know.
+
+    Args:
+        loader: Its dataset may have a ``set_epoch``, as `MixtureDataset` has.
+        epoch: Counted from 0.
+
+    Notebook: 05
+    """
+    if hasattr(loader.dataset, "set_epoch"):
+        loader.dataset.set_epoch(epoch)
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Copy a model's weights, so that learning on leaves them alone.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        Name to tensor, for ``model.load_state_dict``.
+
+    Notebook: 05
+    """
+    return {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def _mean(losses: list[float]) -> float:

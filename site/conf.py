@@ -4,8 +4,10 @@ Everything that the pages need lies in them or beside them; nothing is fetched f
 """
 
 import json
+import pkgutil
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -13,15 +15,18 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 LESSONS = [f"notebooks/{file.stem}" for file in sorted(ROOT.glob("notebooks/0*.ipynb"))]
-BESIDE = ["notebooks/glossary", "notebooks/model_comparison", "data/README"]
+API = "site/api"
+BESIDE = ["notebooks/glossary", "notebooks/model_comparison", API, "data/README"]
+ABOUT = ["CONTRIBUTING", "CHANGELOG"]
 
 project = "Noise cancellation with PyTorch"
 project_copyright = "its authors. Code: MIT. Prose and figures: CC BY 4.0"
 language = "en"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
-include_patterns = [f"{page}.*" for page in (root_doc, *LESSONS, *BESIDE)]
+include_patterns = [f"{page}.*" for page in (root_doc, *LESSONS, *BESIDE, *ABOUT)]
 exclude_patterns = [".*", "build", "data/*/*"]  # thousands of files that need no look
 
 nb_execution_mode = "off"
@@ -30,6 +35,12 @@ nb_merge_streams = True
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # a link to a heading, written as code hosts want it
+
+autodoc_member_order = "bysource"
+viewcode_follow_imported_members = False
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+add_module_names = False
 
 html_theme = "furo"
 html_title = project
@@ -49,16 +60,40 @@ CONTENTS = """
 ```
 """
 
+MODULE = """
+## `{name}`
+
+```{{eval-rst}}
+.. automodule:: {name}
+   :members:
+```
+"""
+
+
+def public_modules() -> list[str]:
+    """Every module of course_utils, folders after their own name; programs are not for import."""
+    package = ROOT / "course_utils"
+    found = pkgutil.walk_packages([str(package)], prefix="course_utils.")
+    return [module.name for module in found if not module.name.rpartition(".")[2].startswith("_")]
+
 
 def prepare(app: Sphinx, page: str, source: list[str]) -> None:
-    """Give the start page a table of contents, and the figures of a lesson their descriptions."""
+    """Give the start page its contents, figures their descriptions, and the API its modules."""
     if page == root_doc:
         # A folder cannot be downloaded; the file that speaks for it can.
         source[0] = re.sub(r"\((course_utils/\w+)\)", r"(\1/__init__.py)", source[0])
-        for caption, pages in (("Lessons", LESSONS), ("Beside them", BESIDE)):
+        for caption, pages in (("Lessons", LESSONS), ("Beside them", BESIDE), ("About", ABOUT)):
             source[0] += CONTENTS.format(caption=caption, pages="\n".join(pages))
+    elif page == API:
+        source[0] += "".join(MODULE.format(name=name) for name in public_modules())
     elif page in LESSONS:
         source[0] = json.dumps(described(json.loads(source[0])))
+
+
+def plain_words(app: Sphinx, what: str, name: str, found: object, options: object, lines: list):
+    """Let a docstring's |x| be an absolute value, and its last line a paragraph of its own."""
+    text = "\n".join(lines).replace("|", r"\|")
+    lines[:] = re.sub(r"\n(?=Notebook: )", "\n\n", text).split("\n")
 
 
 def described(notebook: dict) -> dict:
@@ -92,5 +127,6 @@ def name_start_page(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Hand the functions above to Sphinx."""
     app.connect("source-read", prepare)
+    app.connect("autodoc-process-docstring", plain_words)
     app.connect("build-finished", name_start_page)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math_block, None))

@@ -1,17 +1,19 @@
-"""Settings for all tests: no windows pop up, no test depends on the clock or on its order.
+"""Settings for all tests: no windows pop up, one thread, no test depends on the clock or its order.
 
-The browser tests find their Chromium and their JupyterLab here.
+The settings for the browser are in browser/conftest.py; no other test loads a browser.
 """
 
+import itertools
 import os
-import re
 
 os.environ["MPLBACKEND"] = "Agg"
+# Before PyTorch is loaded, and for every process that a test starts. Networks as small as these
+# gain nothing from a second thread, and beside a busy core the two wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from lab import ROOT, chromium, find_chromium, jupyterlab, new_page  # noqa: E402
 
 # A slow machine is no defect, and the same examples every time make a failure repeatable.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=True, print_blob=False)
@@ -24,58 +26,15 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="module")
-def chromium_options():
-    """More words for Chromium's command line; a test file may say its own."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_options):
-    """Chromium. Where there is none, the test is skipped, unless COURSE_REQUIRE_BROWSER is set."""
-    if find_chromium() is None:
-        missing = pytest.fail if os.environ.get("COURSE_REQUIRE_BROWSER") else pytest.skip
-        missing("no Chromium: install Debian's chromium, or run `playwright install chromium`")
-    with chromium(*chromium_options) as running:
-        yield running
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A test that chooses its number of threads leaves the next one alone."""
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
-def fresh_page(browser):
-    """A page for one test; when the test fails, it is still open for its picture."""
-    with new_page(browser) as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def lab_source():
-    """The notebooks that JupyterLab gets copies of; a test file may have its own."""
-    return ROOT / "notebooks"
-
-
-@pytest.fixture(scope="module")
-def lab_folder(tmp_path_factory):
-    """Where JupyterLab and its kernels work."""
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def lab(browser, lab_source, lab_folder):
-    """Address of a JupyterLab that runs; it starts only where there is a browser to look at it."""
-    with jupyterlab(lab_folder, source=lab_source) as url:
-        yield url
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Keep what the browser showed when a test failed, in build/screenshots."""
-    report = yield
-    browser = getattr(item, "funcargs", {}).get("browser")
-    if browser is not None and report.failed:
-        folder = ROOT / "build" / "screenshots"
-        folder.mkdir(parents=True, exist_ok=True)
-        pages = [page for context in browser.contexts for page in context.pages]
-        for number, page in enumerate(pages):
-            name = re.sub(r"\W+", "_", f"{item.name}_{call.when}_{number}")
-            page.screenshot(path=folder / f"{name}.png")
-    return report
+def clock(monkeypatch):
+    """A clock that goes on by half a second whenever somebody looks at it."""
+    ticks = itertools.count()
+    monkeypatch.setattr("time.perf_counter", lambda: 0.5 * next(ticks))

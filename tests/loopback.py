@@ -17,8 +17,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Range")))
         _, how, name = self.path.split("/", 2)
-        if how in ("missing", "forbidden"):
-            return self.send_error(404 if how == "missing" else 403)
+        if how == "forbidden":
+            return self.send_error(403)
+        if how == "missing" or name not in self.server.files:
+            return self.send_error(404)
         if how == "page":
             return self.answer(b"<html>moved</html>", {"Content-Type": "text/html"})
         if how == "moved":
@@ -35,6 +37,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.send_error(416)
             status = 206
             headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        if name.endswith("/"):
+            headers["Content-Type"] = "text/html"  # the listing of a folder
         body = content[start:]
         if how not in ("nolength", "short"):
             headers["Content-Length"] = str(len(body))

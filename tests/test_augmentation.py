@@ -61,9 +61,7 @@ def test_silence_stays_silence_and_bad_input_is_refused(change):
 @pytest.mark.parametrize("change", [equalize, codec_noise])
 @pytest.mark.parametrize("shape", [(1000,), (2, 1, 1000)])
 def test_another_shape_gets_a_sentence(change, shape):
-    with pytest.raises(
-        ValueError, match=r"must have shape \(channel, time\), got .* waveform.None"
-    ):
+    with pytest.raises(ValueError, match=r"\(channel, time\)"):
         change(torch.zeros(shape))
 
 
@@ -95,7 +93,7 @@ def test_change_of_speed_keeps_its_input_and_refuses_what_it_cannot_do():
     assert torch.equal(clip, before)
     assert change_speed(torch.zeros(1, 1000), 1.2).abs().max() == 0
     for wrong in (0.4, 2.1, float("nan")):
-        with pytest.raises(ValueError, match="speed must lie between 0.5 and 2"):
+        with pytest.raises(ValueError, match="speed"):
             change_speed(clip, wrong)
     with pytest.raises(ValueError, match="waveform"):
         change_speed(torch.full((1, 1000), float("nan")), 0.8)
@@ -111,7 +109,7 @@ def test_speeds_stay_within_what_was_asked():
     assert min(drawn()) == 0.75 and max(drawn()) == 1.3 and len(set(drawn())) > 8
     assert min(drawn(slowest=0.5, fastest=2.0)) == 0.5 and max(drawn(fastest=2.0)) == 2.0
     for wrong in ({"slowest": 0.4}, {"slowest": 1.1}, {"fastest": 2.5}, {"fastest": 0.9}):
-        with pytest.raises(ValueError, match="slowest must lie between 0.5 and 1"):
+        with pytest.raises(ValueError, match="slowest"):
             draw_speed(**wrong)
 
 

@@ -77,7 +77,7 @@ STAND_INS = {
 
 @entries
 def test_an_unpacked_set_is_counted_and_an_empty_folder_is_refused(entry, tmp_path):
-    with pytest.raises(ValueError, match="folder must hold"):
+    with pytest.raises(ValueError, match="folder"):
         entry.count(tmp_path)
     write(tmp_path, *STAND_INS[entry.name])
     if entry.name == "esc-50":
@@ -95,5 +95,5 @@ def test_an_unpacked_set_is_counted_and_an_empty_folder_is_refused(entry, tmp_pa
 
 def test_a_pair_without_its_partner_is_noticed(tmp_path):
     write(tmp_path, *STAND_INS["voicebank-demand-test"], "noisy_testset_wav/p232_003.wav")
-    with pytest.raises(ValueError, match="lacks partners"):
+    with pytest.raises(ValueError, match="partners"):
         CATALOGUE["voicebank-demand-test"].count(tmp_path)

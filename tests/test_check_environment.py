@@ -44,13 +44,13 @@ def test_supported_pythons(version):
 
 @pytest.mark.parametrize("version", [(2, 7, 18), (3, 10, 13), (3, 14, 0), (4, 0, 0)])
 def test_other_pythons_are_refused(version):
-    with pytest.raises(check.Problem, match="runs on Python 3.11, 3.12 and 3.13"):
+    with pytest.raises(check.Problem, match="3.11, 3.12 and 3.13"):
         check._check_python(version)
 
 
 def test_another_version_of_a_package_is_named(tmp_path):
     (tmp_path / "requirements.txt").write_text("torch==1.0.0  # old\n")
-    with pytest.raises(check.Problem, match=r"torch is 2\.\d+\.\d+, and .* tested with 1\.0\.0"):
+    with pytest.raises(check.Problem, match=r"torch.*2\.\d+\.\d+.*1\.0\.0"):
         check._check_package("torch", root=tmp_path)
 
 
@@ -66,9 +66,9 @@ def test_a_package_that_breaks_on_import(monkeypatch):
         raise OSError("libcudart.so.13: cannot open shared object file")
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    with pytest.raises(check.Problem, match="torchaudio cannot be imported .libcudart") as caught:
+    with pytest.raises(check.Problem, match="torchaudio.*libcudart") as caught:
         check._check_package("torchaudio")
-    assert "pip install -r requirements.txt" in caught.value.args[1]
+    assert "python install.py" in caught.value.args[1]
 
 
 def test_a_package_that_could_not_be_built(monkeypatch):
@@ -76,7 +76,7 @@ def test_a_package_that_could_not_be_built(monkeypatch):
         raise ModuleNotFoundError(f"No module named '{name}'")
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(check.Problem, match="pesq cannot be imported") as caught:
+    with pytest.raises(check.Problem, match="pesq") as caught:
         check._check_package("pesq")
     assert re.search(r"C compiler .* pip install pesq==\d", caught.value.args[1])
 
@@ -88,7 +88,7 @@ def test_soundfile_without_flac(monkeypatch):
         raise soundfile.LibsndfileError(1)
 
     monkeypatch.setattr(soundfile, "write", no_flac)
-    with pytest.raises(check.Problem, match="cannot handle FLAC"):
+    with pytest.raises(check.Problem, match="FLAC"):
         check._check_flac()
 
 
@@ -116,7 +116,7 @@ def test_a_missing_clip_is_named(small_course):
 
     clip = load_manifest(small_course / "data")[1]
     clip.path.unlink()
-    with pytest.raises(check.Problem, match=f"{clip.path.name} is missing"):
+    with pytest.raises(check.Problem, match=clip.path.name):
         check._check_data(small_course)
 
 
@@ -128,18 +128,18 @@ def test_a_damaged_clip_is_named(small_course):
     sound[len(sound) // 2] ^= 1
     clip.path.write_bytes(sound)
     assert hashlib.sha256(sound).hexdigest() != clip.sha256
-    with pytest.raises(check.Problem, match=f"{clip.path.name} has changed"):
+    with pytest.raises(check.Problem, match=clip.path.name):
         check._check_data(small_course)
 
 
 def test_missing_data(tmp_path):
-    with pytest.raises(check.Problem, match="recordings are not complete") as caught:
+    with pytest.raises(check.Problem, match="recordings") as caught:
         check._check_data(tmp_path)
     assert "git checkout -- data" in caught.value.args[1]
 
 
 def test_missing_checkpoint(tmp_path):
-    with pytest.raises(check.Problem, match="no trained denoiser"):
+    with pytest.raises(check.Problem, match="denoiser"):
         check._check_checkpoint(tmp_path)
 
 
@@ -147,13 +147,13 @@ def test_unreadable_checkpoint(tmp_path):
     folder = tmp_path / "data" / "pretrained"
     folder.mkdir(parents=True)
     (folder / "denoiser.pt").write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(check.Problem, match="denoiser.pt cannot be loaded"):
+    with pytest.raises(check.Problem, match="denoiser.pt"):
         check._check_checkpoint(tmp_path)
 
 
 def test_full_disk(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=4e8))
-    with pytest.raises(check.Problem, match="only 0.4 GB"):
+    with pytest.raises(check.Problem, match="0.4 GB"):
         check._check_disk()
 
 
@@ -174,7 +174,7 @@ def test_output_folder_is_made_and_left_clean(tmp_path):
 
 def test_output_that_cannot_be_written(tmp_path):
     (tmp_path / "notebooks").write_text("a file where a folder should be")
-    with pytest.raises(check.Problem, match="cannot write to notebooks/output"):
+    with pytest.raises(check.Problem, match="notebooks/output"):
         check._check_output(tmp_path)
 
 

@@ -97,12 +97,12 @@ def test_select_takes_what_matches_every_condition(folder, conditions, files):
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        ({"role": "music"}, r"role='music': choose role from noise, room, speech\."),
-        ({"split": "dev"}, r"split='dev': choose split from test, train, validation\."),
-        ({"role": "noise", "kind": "anna"}, r"role='noise', kind='anna': choose kind from wind\."),
-        ({"role": "speech", "language": "fr"}, r"choose language from en, nl\."),
-        ({"role": "noise", "language": "en"}, r"choose language from nothing\."),
-        ({"kind": "wind", "split": "test"}, r"choose (split|kind) from"),
+        ({"role": "music"}, "role.*'music'.*noise, room, speech"),
+        ({"split": "dev"}, "split.*'dev'.*test, train, validation"),
+        ({"role": "noise", "kind": "anna"}, "kind.*'anna'.*wind"),
+        ({"role": "speech", "language": "fr"}, "language.*'fr'.*en, nl"),
+        ({"role": "noise", "language": "en"}, "language"),
+        ({"kind": "wind", "split": "test"}, "split|kind"),
     ],
 )
 def test_an_empty_selection_says_what_there_is(folder, conditions, message):
@@ -112,7 +112,7 @@ def test_an_empty_selection_says_what_there_is(folder, conditions, message):
 
 
 def test_a_missing_manifest_is_named_with_a_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no manifest\.csv: run .*build_data\.py"):
+    with pytest.raises(FileNotFoundError, match=r"manifest\.csv.*build_data\.py"):
         load_manifest(tmp_path)
     with pytest.raises(FileNotFoundError, match="manifest"):
         select(role="speech", data_dir=tmp_path / "nowhere")
@@ -121,14 +121,14 @@ def test_a_missing_manifest_is_named_with_a_remedy(tmp_path):
 def test_a_manifest_without_rows_is_no_empty_list(tmp_path):
     write_manifest(tmp_path, [])
     assert load_manifest(tmp_path) == []
-    with pytest.raises(ValueError, match="lists no clips"):
+    with pytest.raises(ValueError, match="clips"):
         select(data_dir=tmp_path)
 
 
 def test_a_manifest_with_a_column_too_few_is_refused(folder):
     rows = [clip.__dict__ for clip in load_manifest(folder)]
     write_manifest(folder, rows, [name for name in COLUMNS if name not in ("split", "title")])
-    with pytest.raises(ValueError, match="lacks the columns split, title"):
+    with pytest.raises(ValueError, match="split, title"):
         load_manifest(folder)
 
 
@@ -136,7 +136,7 @@ def test_a_manifest_with_a_column_too_few_is_refused(folder):
 def test_a_duration_that_is_no_number_is_refused(folder, duration):
     rows = [{**clip.__dict__, "duration": duration} for clip in load_manifest(folder)]
     write_manifest(folder, rows)
-    with pytest.raises(ValueError, match="without a valid duration"):
+    with pytest.raises(ValueError, match="duration"):
         load_manifest(folder)
 
 
@@ -144,7 +144,7 @@ def test_a_missing_clip_is_named_with_a_remedy(folder):
     clip = load_manifest(folder)[1]
     clip.path.unlink()
     for look in (clip.load, lambda: check_files(folder)):
-        with pytest.raises(FileNotFoundError, match=r"b\.flac is missing: run .*git checkout"):
+        with pytest.raises(FileNotFoundError, match=r"b\.flac.*git checkout"):
             look()
 
 
@@ -154,7 +154,7 @@ def test_a_changed_clip_fails_its_checksum(folder):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"d\.flac has changed \(wrong checksum\)"):
+    with pytest.raises(ValueError, match=r"d\.flac.*checksum"):
         check_files(folder)
 
 
@@ -163,9 +163,9 @@ def test_pair_folders(tmp_path):
         (tmp_path / "pairs" / name).mkdir(parents=True)
     noisy, clean = pair_folders("train", data_dir=tmp_path)
     assert (noisy.name, clean.name) == ("noisy_trainset", "clean_trainset")
-    with pytest.raises(FileNotFoundError, match="clean_testset is missing"):
+    with pytest.raises(FileNotFoundError, match="clean_testset"):
         pair_folders("test", data_dir=tmp_path)
-    with pytest.raises(ValueError, match="split is 'validation'"):
+    with pytest.raises(ValueError, match="split.*'validation'"):
         pair_folders("validation", data_dir=tmp_path)
 
 
@@ -257,6 +257,7 @@ def test_an_interruption_says_how_to_go_on(one_set, tmp_path, capsys, monkeypatc
     assert "the same command goes on from here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_runs_as_a_module(tmp_path):
     command = [sys.executable, "-m", "course_utils.corpus", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

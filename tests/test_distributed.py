@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ from course_utils.models import Denoiser, MaskNet
 from course_utils.train import __main__ as command
 from course_utils.train import run
 from course_utils.training import TrainConfig, fit, seed_everything
+
+pytestmark = pytest.mark.training
 
 BATCH = 4
 
@@ -69,7 +70,7 @@ def measure():
     denoiser = Denoiser(MaskNet(channels=(4, 4, 4), hidden_size=8))
     learner = distributed.share_model(denoiser)
     noisy, clean = next(iter(_loader()))
-    loss = denoising_loss(estimate=learner(noisy), reference=clean)
+    loss = denoising_loss(learner(noisy), clean)
     loss.backward()
     found["loss"] = distributed.average(loss.item())
     found["gradients"] = {name: p.grad for name, p in denoiser.named_parameters()}
@@ -101,7 +102,7 @@ def together(tmp_path_factory):
     """What two processes found, joined as torchrun joins them."""
     folder, port = tmp_path_factory.mktemp("together"), _free_port()
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    shared |= {"MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    shared["MASTER_PORT"] = port
     started = [
         subprocess.Popen(
             [sys.executable, __file__, str(folder)],
@@ -188,15 +189,17 @@ def test_a_killed_process_ends_the_job_with_a_sentence_and_an_epoch_at_most_is_l
     job = subprocess.Popen(
         [*launcher, str(script), str(tmp_path), *options, "--epochs", "100000"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
-    deadline = time.monotonic() + 240
-    while not (tmp_path / "denoiser.last.pt").exists() and job.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert job.poll() is None, job.communicate()[0]
+    said = ""
+    for line in job.stdout:  # until the first epoch is told, or the job has ended
+        said += line
+        if line.startswith("epoch "):
+            break
+    else:
+        pytest.fail(said)
     os.kill(int((tmp_path / "1").read_text()), signal.SIGKILL)
-    said, _ = job.communicate(timeout=120)
+    said += job.communicate(timeout=120)[0]
     assert job.returncode != 0 and "--resume" in said
     done = stopped_run(output)["history"]
     assert len(done) >= said.count("\nepoch ") >= 1
@@ -234,7 +237,7 @@ def test_a_batch_that_cannot_be_shared_is_named(tmp_path, monkeypatch, capsys):
 
 def test_devices_that_are_not_there_are_named():
     for name in ("cuda:99", "gpu"):
-        with pytest.raises(ValueError, match=f"device must be.*'{name}'"):
+        with pytest.raises(ValueError, match=f"device.*'{name}'"):
             with distributed.joined(name):
                 pass
 
@@ -243,7 +246,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(distributed.torch, "empty", lambda *_, **__: None)
-    with pytest.raises(ValueError, match="number of GPUs, 2, got at least 3"):
+    with pytest.raises(ValueError, match="2, got at least 3"):
         with distributed.joined("cuda"):
             pass
 

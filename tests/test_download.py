@@ -45,7 +45,7 @@ def test_progress_counts_up_to_the_total(server, tmp_path, how):
 @pytest.mark.parametrize("how", ["breaks", "short"])
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path, how):
     path, half = tmp_path / "x", SIZE // 2
-    with pytest.raises(ConnectionError, match=rf"stopped after {half} of {SIZE} bytes"):
+    with pytest.raises(ConnectionError, match=f"{half} of {SIZE}"):
         fetch(f"{server.url}/{how}/x", path)
     assert not path.exists()
     calls = []
@@ -78,7 +78,7 @@ def test_a_part_that_is_complete_is_kept(server, tmp_path):
 @pytest.mark.parametrize("rest", [b"wrong", b"wrong" + CONTENT])
 def test_a_spoilt_part_is_thrown_away(server, tmp_path, rest):
     (tmp_path / "x.part").write_bytes(rest)
-    with pytest.raises(ValueError, match=rf"checksum {SHA256[:12]}.*nothing was kept"):
+    with pytest.raises(ValueError, match=f"checksum {SHA256[:12]}.*nothing was kept"):
         fetch(f"{server.url}/whole/x", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
     fetch(f"{server.url}/whole/x", tmp_path / "x")  # the next call starts clean
@@ -87,7 +87,7 @@ def test_a_spoilt_part_is_thrown_away(server, tmp_path, rest):
 
 @pytest.mark.parametrize("digits", [32, 64])
 def test_wrong_bytes_leave_nothing_behind(server, tmp_path, digits):
-    with pytest.raises(ValueError, match="checksum 000000000000.*the publisher may have changed"):
+    with pytest.raises(ValueError, match="checksum 000000000000"):
         download(f"{server.url}/whole/x", tmp_path / "x", size=SIZE, checksum="0" * digits)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_wrong_bytes_leave_nothing_behind(server, tmp_path, digits):
 @pytest.mark.parametrize("how", ["whole", "page"])
 def test_another_size_is_refused_before_a_byte_is_stored_and_a_part_survives(server, tmp_path, how):
     (tmp_path / "x.part").write_bytes(CONTENT[:1000])
-    with pytest.raises(ValueError, match=r"offers a web page or .* instead of about 2097152"):
+    with pytest.raises(ValueError, match="web page.*2097152"):
         download(f"{server.url}/{how}/x", tmp_path / "x", size=2 * SIZE, checksum=SHA256)
     assert (tmp_path / "x.part").read_bytes() == CONTENT[:1000]
 
@@ -115,33 +115,33 @@ def test_more_bytes_than_announced_are_not_waited_for(server, tmp_path, checksum
 @pytest.mark.parametrize("checksum", [SHA256, None])
 def test_a_file_of_another_content_is_not_overwritten(server, tmp_path, checksum):
     (tmp_path / "x").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="holds another file; remove it"):
+    with pytest.raises(ValueError, match="remove"):
         download(f"{server.url}/whole/x", tmp_path / "x", size=SIZE, checksum=checksum)
     assert (tmp_path / "x").read_bytes() == b"mine" and server.asked == []
 
 
 def test_a_missing_page_and_a_dead_server_say_so(server, tmp_path):
-    with pytest.raises(ConnectionError, match="404.*look for its new address"):
+    with pytest.raises(ConnectionError, match="404"):
         fetch(f"{server.url}/missing/x", tmp_path / "x")
-    with pytest.raises(ConnectionError, match="403.*try later or in a browser"):
+    with pytest.raises(ConnectionError, match="403"):
         fetch(f"{server.url}/forbidden/x", tmp_path / "x")
-    with pytest.raises(ConnectionError, match="could not be read .*call again to go on after 0"):
+    with pytest.raises(ConnectionError, match="go on after 0"):
         fetch("http://127.0.0.1:9/x", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_malformed_arguments_are_refused_before_anything_is_fetched(tmp_path):
     url = "http://127.0.0.1:9/x"
-    with pytest.raises(ValueError, match="url must begin with http.*'file:///etc/passwd'"):
+    with pytest.raises(ValueError, match="url.*'file:///etc/passwd'"):
         fetch("file:///etc/passwd", tmp_path / "x")
     for checksum in ("abc", "0" * 48, "g" * 64):
-        with pytest.raises(ValueError, match=rf"checksum must have .* digits, got '{checksum}'"):
+        with pytest.raises(ValueError, match=f"checksum.*'{checksum}'"):
             fetch(url, tmp_path / "x", checksum=checksum)
     for size in (0, -1, 1.5, None):
-        with pytest.raises(ValueError, match=f"size must be a whole number of bytes, got {size}"):
+        with pytest.raises(ValueError, match=f"size.*got {size}"):
             fetch(url, tmp_path / "x", size=size)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="is a folder; add the name of the file"):
+    with pytest.raises(ValueError, match="folder"):
         fetch(url, tmp_path)
 
 

@@ -113,11 +113,11 @@ def test_in_rooms_adds_the_same_couple_in_each_room(fake_corpus):
 
 
 def test_bad_options_are_refused_in_words(fake_corpus):
-    with pytest.raises(ValueError, match="sentences_per_noise must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="sentences_per_noise.*got 0"):
         evaluate.make_test_pairs(sentences_per_noise=0)
-    with pytest.raises(ValueError, match="seconds must be at least 0.5"):
+    with pytest.raises(ValueError, match="seconds"):
         evaluate.make_test_pairs(seconds=0.2)
-    with pytest.raises(ValueError, match="noises_per_kind must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="noises_per_kind.*got 0"):
         evaluate.make_test_pairs(noises_per_kind=0)
 
 
@@ -131,6 +131,8 @@ def test_recorded_pairs_come_from_two_folders(tmp_path):
     assert [p.name for p in pairs] == ["a.wav", "b.wav"] or [p.name for p in pairs] == ["a", "b"]
     assert float(pairs[0].clean.abs().max()) > 1.9 * float(pairs[0].noisy.abs().max())
     assert pairs[0].snr_db is None
+    with pytest.raises(FileNotFoundError, match="clean_dir.*nowhere"):
+        evaluate.read_pairs(tmp_path / "noisy", tmp_path / "nowhere")
 
 
 # --- the rows and tables -------------------------------------------------------------------
@@ -156,7 +158,7 @@ def test_rows_hold_input_score_and_improvement_of_every_method(fake_corpus):
 
 def test_an_error_names_clip_and_method(fake_corpus):
     pairs = evaluate.make_test_pairs(snrs_db=(0,), sentences_per_noise=1)
-    with pytest.raises(ValueError, match=r"ann0 \(dry\) \+ noise_rain0 at 0 dB', mute: estimate"):
+    with pytest.raises(ValueError, match="noise_rain0 at 0 dB.*mute.*estimate"):
         evaluate.score_pairs(pairs, {"mute": torch.zeros_like}, scores=("pesq",))
 
 
@@ -185,7 +187,7 @@ def test_the_table_holds_the_means(fake_corpus):
     assert "5 dB" in evaluate.format_table(rows, score="pesq", by="snr_db")
     tiny = [{"method": "m", "noise": "n", "si_sdr": -1e-3}]
     assert "-0.0" not in evaluate.format_table(tiny, score="si_sdr", by=None)  # minus nothing
-    with pytest.raises(ValueError, match="must all have the key 'stoi'"):
+    with pytest.raises((KeyError, ValueError), match="stoi"):
         evaluate.format_table(rows, score="stoi", by="kind")
 
 
@@ -200,9 +202,9 @@ def test_a_csv_holds_every_row_and_is_written_whole(tmp_path):
     with pytest.raises(ValueError):
         evaluate.write_csv(tmp_path / "rows.csv", [rows[0], {"other": 1}])
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
-    with pytest.raises(ValueError, match="rows must hold at least one line"):
+    with pytest.raises(ValueError, match="rows"):
         evaluate.write_csv(tmp_path / "none.csv", [])
-    with pytest.raises(ValueError, match="path must name a file in a folder that exists"):
+    with pytest.raises(FileNotFoundError, match="folder of path"):
         evaluate.write_csv(tmp_path / "nowhere" / "rows.csv", rows)
 
 
@@ -252,6 +254,7 @@ def test_what_cannot_work_is_one_sentence(arguments, message, capsys, tmp_path, 
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_from_the_shell():
     command = [sys.executable, "-m", "course_utils.evaluate", "--checkpoint", "missing.pt"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)

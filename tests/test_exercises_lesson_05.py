@@ -112,8 +112,8 @@ def make_step(order, *, swap=False, tensor=False, late=False):
         def forward():
             estimate = model(noisy)
             if swap:
-                return loss_fn(estimate=clean, reference=estimate)
-            return loss_fn(estimate=estimate, reference=clean)
+                return loss_fn(clean, estimate)
+            return loss_fn(estimate, clean)
 
         loss = torch.zeros(())
         for letter in order:
@@ -179,15 +179,15 @@ def test_a_detached_loss_passes():
         (make_step("zfbss"), "the step is twice as long"),
         (make_step("zfbbs"), "the step is twice as long"),
         (make_step("zfbs", swap=True), "estimate and reference are swapped"),
-        (learn_from("noisy", "noisy"), "write reference=clean"),
-        (learn_from("clean", "noisy"), "write reference=clean"),
+        (learn_from("noisy", "noisy"), "write loss_fn(estimate, clean)"),
+        (learn_from("clean", "noisy"), "write loss_fn(estimate, clean)"),
         (learn_from("clean", "clean"), "call model(noisy)"),
         (make_step("zfbs", tensor=True), "return loss.item()"),
         (make_step("zfbs", late=True), "return the loss that you called backward on"),
         (one_number_only, "yours has shape (2,)"),
         (too_far, "order is zero_grad, forward, loss, backward, step"),
         (lambda *a: str(make_step("zfbs")(*a)), "not str"),
-        (lambda m, o, f, x, y: f(m(x), y).item(), "stopped with TypeError"),
+        (lambda m, o, f, x, y: f(m(x)).item(), "stopped with TypeError"),
     ],
 )
 def test_wrong_steps_get_their_sentence(answer, message):
@@ -203,7 +203,7 @@ def make_measure(*, evaluate=True, no_grad=True, restore=True, combine=None, lea
         if evaluate:
             model.eval()
         with torch.set_grad_enabled(not no_grad):
-            losses = [loss_fn(estimate=model(x), reference=y).item() for x, y in batches]
+            losses = [loss_fn(model(x), y).item() for x, y in batches]
         if learn:
             with torch.no_grad():
                 next(model.parameters()).add_(1.0)
@@ -219,7 +219,7 @@ def make_measure(*, evaluate=True, no_grad=True, restore=True, combine=None, lea
 def swapped(model, loss_fn, batches):
     return make_measure()(
         model,
-        lambda *, estimate, reference: loss_fn(estimate=reference, reference=estimate),
+        lambda estimate, reference: loss_fn(reference, estimate),
         batches,
     )
 
@@ -228,7 +228,7 @@ def switched_off_for_good(model, loss_fn, batches):
     torch.set_grad_enabled(False)
     model_was_training = model.training
     model.eval()
-    losses = [loss_fn(estimate=model(x), reference=y).item() for x, y in batches]
+    losses = [loss_fn(model(x), y).item() for x, y in batches]
     model.train(model_was_training)
     return sum(losses) / len(losses)
 

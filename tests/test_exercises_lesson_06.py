@@ -201,7 +201,7 @@ def test_right_names_pass(answer):
         (lambda rows: right_names(rows)[:3], "is missing from your list"),
         (lambda rows: [r["name"] for r in rows if change(r) > 0], "got better"),
         (lambda rows: right_names(rows) * 2, "twice"),
-        (lambda rows: ["clip 99"], "is no name of a row"),
+        (lambda rows: ["clip 99"], "is not the name of a row"),
         (lambda rows: [r["name"] for r in sorted(rows, key=lambda r: r["pesq"])], "got better"),
         (sort_in_place, "were changed"),
     ],

@@ -39,6 +39,7 @@ def test_one_frame_at_a_time_gives_the_mask_of_the_whole(denoiser):
     assert torch.allclose(stepped, whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_same_mask_and_writing_it_says_nothing(denoiser, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -66,6 +67,7 @@ def run_onnx(path, frames, memory):
     return np.concatenate(masks, axis=-1)
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_numbers_over_a_recording_and_writing_it_says_nothing(tmp_path, capfd):
     shipped = load_checkpoint(DEFAULT_CHECKPOINT)
     path = tmp_path / "step.onnx"
@@ -98,7 +100,7 @@ def test_onnx_gives_the_same_numbers_over_a_recording_and_writing_it_says_nothin
 
 def test_onnx_is_missed_in_words(denoiser, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="needs onnx and onnxscript, .* tests/requirements.txt"):
+    with pytest.raises(ImportError, match="onnx and onnxscript"):
         export_onnx(denoiser, tmp_path / "step.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -118,11 +120,11 @@ def test_a_failure_leaves_nothing_half_written(denoiser, tmp_path, monkeypatch):
 def test_what_cannot_be_exported_is_refused_in_words(denoiser, tmp_path):
     with pytest.raises(ValueError, match="eval mode"):
         export_one_frame(Denoiser(MaskNet()).train(), tmp_path / "step.pt2")
-    with pytest.raises(ValueError, match="must end in .pt2"):
+    with pytest.raises(ValueError, match=r"\.pt2"):
         export_one_frame(denoiser, tmp_path / "step.pt")
-    with pytest.raises(ValueError, match="must end in .onnx"):
+    with pytest.raises(ValueError, match=r"\.onnx"):
         export_onnx(denoiser, tmp_path / "step.pt2")
     with pytest.raises(ValueError, match="eval mode"):
         export_onnx(Denoiser(MaskNet()).train(), tmp_path / "step.onnx")
-    with pytest.raises(ValueError, match="folder that exists"):
+    with pytest.raises(FileNotFoundError, match="folder"):
         export_one_frame(denoiser, tmp_path / "nowhere" / "step.pt2")

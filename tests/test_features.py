@@ -405,16 +405,16 @@ def test_device_is_kept():
 @pytest.mark.parametrize(
     ("settings_", "error", "message"),
     [
-        ({"hop_length": 600}, ValueError, "hop_length must not exceed win_length = 512, got 600"),
-        ({"win_length": 600}, ValueError, "win_length must not exceed n_fft = 512, got 600"),
-        ({"window": "hanning"}, ValueError, "window must be one of hann, .*, got 'hanning'"),
-        ({"window": None}, TypeError, "window must be a name, got None"),
-        ({"n_fft": 513}, ValueError, "n_fft must be even, got 513"),
-        ({"hop_length": 0}, ValueError, "hop_length must be at least 1, got 0"),
-        ({"hop_length": 128.0}, TypeError, "hop_length must be a whole number, got 128.0"),
-        ({"n_fft": True}, TypeError, "n_fft must be a whole number, got True"),
-        ({"sample_rate": -1}, ValueError, "sample_rate must be at least 1, got -1"),
-        ({"center": 1}, TypeError, "center must be True or False, got 1"),
+        ({"hop_length": 600}, ValueError, "hop_length.*got 600"),
+        ({"win_length": 600}, ValueError, "win_length.*got 600"),
+        ({"window": "hanning"}, ValueError, "window.*got 'hanning'"),
+        ({"window": None}, TypeError, "window.*got None"),
+        ({"n_fft": 513}, ValueError, "n_fft.*got 513"),
+        ({"hop_length": 0}, ValueError, "hop_length.*got 0"),
+        ({"hop_length": 128.0}, TypeError, "hop_length.*got 128.0"),
+        ({"n_fft": True}, TypeError, "n_fft.*got True"),
+        ({"sample_rate": -1}, ValueError, "sample_rate.*got -1"),
+        ({"center": 1}, TypeError, "center.*got 1"),
     ],
 )
 def test_config_refuses(settings_, error, message):
@@ -430,13 +430,13 @@ def test_config_cannot_be_changed():
 @pytest.mark.parametrize(
     ("waveform", "error", "message"),
     [
-        ([0.0, 1.0], TypeError, "waveform must be a tensor, got list"),
-        (torch.ones(100, dtype=torch.int16), TypeError, "float32 or float64, got torch.int16"),
+        ([0.0, 1.0], TypeError, "waveform.*got list"),
+        (torch.ones(100, dtype=torch.int16), TypeError, "got torch.int16"),
         (torch.ones(100, dtype=torch.float16), TypeError, "got torch.float16"),
-        (torch.ones(1, 0), ValueError, r"waveform must not be empty, got shape \(1, 0\)"),
-        (torch.tensor(1.0), ValueError, "waveform must have at least 1 dimension"),
-        (torch.tensor([0.0, math.nan]), ValueError, "waveform must be finite"),
-        (torch.tensor([0.0, math.inf]), ValueError, "waveform must be finite"),
+        (torch.ones(1, 0), ValueError, r"waveform.*\(1, 0\)"),
+        (torch.tensor(1.0), ValueError, "waveform.*dimension"),
+        (torch.tensor([0.0, math.nan]), ValueError, "waveform.*finite"),
+        (torch.tensor([0.0, math.inf]), ValueError, "waveform.*finite"),
     ],
 )
 def test_stft_refuses(waveform, error, message):
@@ -445,7 +445,7 @@ def test_stft_refuses(waveform, error, message):
 
 
 def test_uncentred_stft_refuses_a_short_clip():
-    with pytest.raises(ValueError, match="at least n_fft = 512 when center=False, got 511"):
+    with pytest.raises(ValueError, match="512.*got 511"):
         stft(torch.ones(511), STFTConfig(center=False))
 
 
@@ -460,13 +460,13 @@ def test_num_frames_refuses(num_samples, error):
 @pytest.mark.parametrize(
     ("spectrogram", "length", "error", "message"),
     [
-        (torch.ones(257, 4), 100, TypeError, "spectrogram must be complex64 or complex128"),
-        (torch.ones(129, 4) * 1j, 100, ValueError, "must have 257 frequency bins"),
-        (torch.ones(257, 4) * 1j, 769, ValueError, "length must lie between 1 and 768, .*got 769"),
-        (torch.ones(257, 4) * 1j, 0, ValueError, "length must lie between 1 and 768, .*got 0"),
-        (torch.ones(257, 4) * 1j, 10.0, TypeError, "length must be a whole number"),
-        (torch.full((257, 4), math.nan) * 1j, 100, ValueError, "spectrogram must be finite"),
-        (torch.ones(257) * 1j, 100, ValueError, "at least 2 dimension"),
+        (torch.ones(257, 4), 100, TypeError, "spectrogram"),
+        (torch.ones(129, 4) * 1j, 100, ValueError, "257"),
+        (torch.ones(257, 4) * 1j, 769, ValueError, "length.*got 769"),
+        (torch.ones(257, 4) * 1j, 0, ValueError, "length.*got 0"),
+        (torch.ones(257, 4) * 1j, 10.0, TypeError, "length"),
+        (torch.full((257, 4), math.nan) * 1j, 100, ValueError, "spectrogram.*finite"),
+        (torch.ones(257) * 1j, 100, ValueError, "2 dimension"),
     ],
 )
 def test_istft_refuses(spectrogram, length, error, message):
@@ -476,42 +476,42 @@ def test_istft_refuses(spectrogram, length, error, message):
 
 @pytest.mark.parametrize("config", [STFTConfig(hop_length=512), STFTConfig(center=False)], ids=ids)
 def test_istft_says_when_there_is_no_inverse(config):
-    with pytest.raises(ValueError, match="config cannot be inverted, got window='hann'.*center="):
+    with pytest.raises(ValueError, match="config.*window='hann'.*center="):
         istft(stft(torch.ones(2048), config), config, length=1000)
 
 
 def test_masks_refuse_other_shapes_and_types():
     spectrogram = torch.ones(257, 4) * 1j
-    with pytest.raises(ValueError, match=r"mask must have the shape \(257, 4\), got \(257, 1\)"):
+    with pytest.raises(ValueError, match=r"mask.*got \(257, 1\)"):
         apply_mask(spectrogram, torch.ones(257, 1))  # broadcasting would hide this
-    with pytest.raises(TypeError, match="mask must be float32 or float64, got torch.complex64"):
+    with pytest.raises(TypeError, match="mask.*got torch.complex64"):
         apply_mask(spectrogram, spectrogram)
-    with pytest.raises(ValueError, match="mask must be finite"):
+    with pytest.raises(ValueError, match="mask.*finite"):
         apply_mask(spectrogram, torch.full((257, 4), math.nan))
-    with pytest.raises(ValueError, match=r"noise_spectrogram must have the shape \(257, 4\)"):
+    with pytest.raises(ValueError, match=r"noise_spectrogram.*\(257, 4\)"):
         ideal_ratio_mask(spectrogram, spectrogram[:, :3])
-    with pytest.raises(TypeError, match="magnitude|spectrogram must be complex"):
+    with pytest.raises(TypeError, match="complex"):
         magnitude(torch.ones(3))
 
 
 @pytest.mark.parametrize("exponent", [0.0, -1.0, 1.1, math.nan])
 def test_compress_refuses_exponents(exponent):
-    with pytest.raises(ValueError, match="exponent must lie above 0"):
+    with pytest.raises(ValueError, match="exponent"):
         compress(torch.ones(3), exponent=exponent)
 
 
 def test_compress_and_decibels_refuse_negative_magnitudes():
     for feature in (compress, decibels):
-        with pytest.raises(ValueError, match="magnitude must not be negative, got a minimum of -1"):
+        with pytest.raises(ValueError, match="magnitude.*-1"):
             feature(torch.tensor([1.0, -1.0]))
-    with pytest.raises(TypeError, match="exponent must be a number, got '0.3'"):
+    with pytest.raises(TypeError, match="exponent.*got '0.3'"):
         compress(torch.ones(3), exponent="0.3")
 
 
 @pytest.mark.parametrize("options", [{"top_db": 0.0}, {"reference": 0.0}, {"reference": math.inf}])
 def test_decibels_refuse_options(options):
     name = next(iter(options))
-    with pytest.raises(ValueError, match=f"{name} must be .*got {options[name]}"):
+    with pytest.raises(ValueError, match=f"{name}.*got {options[name]}"):
         decibels(torch.ones(3), **options)
 
 
@@ -553,5 +553,5 @@ def test_as_many_bands_as_bins_change_nothing():
 
 @pytest.mark.parametrize("n_bands", [0, 3, 257])
 def test_bands_that_cannot_be_are_refused(n_bands):
-    with pytest.raises(ValueError, match=f"n_bands must lie between .* 256, got {n_bands}"):
+    with pytest.raises(ValueError, match=f"n_bands.*256, got {n_bands}"):
         frequency_bands(257, n_bands)

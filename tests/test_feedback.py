@@ -32,18 +32,18 @@ def test_a_verdict_cannot_be_changed_afterwards():
 
 @pytest.mark.parametrize("passed", [1, None, "yes"])
 def test_passed_must_be_a_bool(passed):
-    with pytest.raises(TypeError, match=r"passed must be True or False, got .*; use bool"):
+    with pytest.raises(TypeError, match="passed"):
         Feedback(passed, "text")
 
 
 @pytest.mark.parametrize("message", ["", "  "])
 def test_message_must_say_something(message):
-    with pytest.raises(ValueError, match="message must not be empty"):
+    with pytest.raises(ValueError, match="message.*empty"):
         Feedback(True, message)
 
 
 def test_message_must_be_text():
-    with pytest.raises(TypeError, match="message must be a string, got None"):
+    with pytest.raises(TypeError, match="message.*got None"):
         Feedback(True, None)
 
 
@@ -55,8 +55,8 @@ def change(x):
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (3, "needs the function itself, got int"),
-        (lambda x: 1 / 0, "stopped with ZeroDivisionError: division by zero"),
+        (3, "got int"),
+        (lambda x: 1 / 0, "ZeroDivisionError: division by zero"),
         (change, "changed one of its inputs"),
         (lambda x: None, "gives back None"),
     ],

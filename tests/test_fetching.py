@@ -103,7 +103,7 @@ def test_a_set_of_two_archives_arrives_in_one_folder(make_set, server, tmp_path)
 
 def test_a_break_keeps_what_came_and_the_next_call_goes_on(make_set, server, tmp_path):
     half = len(FILES["noisy.zip"]) // 2
-    with pytest.raises(ConnectionError, match=rf"stopped after {half} of .*example\.org/pairs"):
+    with pytest.raises(ConnectionError, match=rf"{half} of .*example\.org/pairs"):
         fetch(make_set("noisy.zip", how="breaks"), tmp_path, say=quiet)
     assert below(tmp_path) == [DOWNLOADS]
     assert below(tmp_path / DOWNLOADS) == ["noisy.zip.part"]
@@ -123,7 +123,7 @@ def test_a_place_that_is_gone_says_where_to_look_in_one_sentence(make_set, tmp_p
 
 @pytest.mark.parametrize("published", [True, False])
 def test_a_web_page_instead_of_the_archive_is_no_set(make_set, tmp_path, published):
-    with pytest.raises(ValueError, match="offers a web page"):
+    with pytest.raises(ValueError, match="web page"):
         fetch(make_set("noisy.zip", how="page", published=published), tmp_path, say=quiet)
     assert below(tmp_path) == []
 
@@ -131,7 +131,7 @@ def test_a_web_page_instead_of_the_archive_is_no_set(make_set, tmp_path, publish
 def test_wrong_bytes_are_no_set(make_set, server, tmp_path):
     chosen = make_set("noisy.zip")
     server.files = {"noisy.zip": FILES["noisy.zip"][:-1] + b"!"}
-    with pytest.raises(ValueError, match="must have the checksum"):
+    with pytest.raises(ValueError, match="checksum"):
         fetch(chosen, tmp_path, say=quiet)
     assert below(tmp_path) == []
 
@@ -141,9 +141,9 @@ def test_wrong_bytes_are_no_set(make_set, server, tmp_path):
     ("name", "reason"),
     [
         ("hostile.zip", "leads out of the folder"),
-        ("big.zip", "fill the disk with more than 150000 bytes"),
+        ("big.zip", "150000 bytes"),
         ("page.zip", "cannot be unpacked"),
-        ("empty.zip", "must hold recordings"),
+        ("empty.zip", "recordings"),
     ],
 )
 def test_what_cannot_be_unpacked_is_no_set(make_set, tmp_path, name, reason, published):
@@ -167,7 +167,7 @@ def test_a_checksum_that_nobody_published_is_noted_and_compared_next_time(
     fetch(chosen, tmp_path, say=quiet)  # the same bytes again
     (tmp_path / "pairs").rename(tmp_path / "moved again")
     server.files = {"noisy.zip": make_archive([f"noisy/{n}.wav" for n in range(40)])}
-    with pytest.raises(ValueError, match=rf"must have the checksum {sha256[:12]}"):
+    with pytest.raises(ValueError, match=f"checksum {sha256[:12]}"):
         fetch(chosen, tmp_path, say=quiet)
 
 
@@ -197,7 +197,7 @@ def test_an_archive_that_is_not_the_sets_is_refused(make_set, tmp_path):
     for name, reason in (("x.zip", "none of pairs.*noisy.zip, clean.zip"), ("clean.zip", "MD5")):
         with pytest.raises(ValueError, match=reason):
             fetch(both, tmp_path / "sets", archives=[tmp_path / name], say=quiet)
-    with pytest.raises(FileNotFoundError, match=r"'.*nothing\.zip' is not there"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.zip"):
         fetch(make_set("noisy.zip"), tmp_path, archives=[tmp_path / "nothing.zip"], say=quiet)
     assert not (tmp_path / "sets").exists()
 
@@ -208,7 +208,7 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(make_set, server, tmp
     monkeypatch.setattr(
         fetching.shutil, "disk_usage", lambda path: SimpleNamespace(free=room - half)
     )
-    with pytest.raises(ValueError, match=r"needs 0\.0 GB, and its disk has 0\.0 GB free"):
+    with pytest.raises(ValueError, match=r"0\.0 GB.*0\.0 GB free"):
         fetch(chosen, tmp_path, say=quiet)
     assert server.asked == [] and below(tmp_path) == []
     (tmp_path / DOWNLOADS).mkdir()

@@ -95,22 +95,22 @@ def test_how_a_run_ends(given, epochs, minutes):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"speech": "a"}, "speech 'a' needs noise"),
-        ({"noise": "a"}, "noise 'a' needs speech"),
-        ({"noisy": "a"}, "noisy 'a' needs clean"),
-        ({"clean": "a"}, "clean 'a' needs noisy"),
-        ({"data": "a", "noisy": "b", "clean": "c"}, "data and noisy exclude each other"),
-        ({"speech": "a", "noise": "b", "noisy": "c", "clean": "d"}, "speech and noisy exclude"),
-        ({"validation": "v"}, "validation 'v' needs speech and noise"),
-        ({"data": "a", "validation": "v"}, "validation 'v' needs speech and noise"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"workers": -1}, "workers must be at least 0, got -1"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"minutes": 0}, "minutes must be above 0, got 0"),
-        ({"minutes": math.nan}, "minutes must be above 0, got nan"),
-        ({"minutes": math.inf}, "minutes must be above 0, got inf"),
-        ({"epochs": 0}, "epochs must be above 0, got 0"),
-        ({"accumulate": 0}, "accumulate must be above 0, got 0"),
+        ({"speech": "a"}, "speech.*'a'.*noise"),
+        ({"noise": "a"}, "noise.*'a'.*speech"),
+        ({"noisy": "a"}, "noisy.*'a'.*clean"),
+        ({"clean": "a"}, "clean.*'a'.*noisy"),
+        ({"data": "a", "noisy": "b", "clean": "c"}, "data and noisy"),
+        ({"speech": "a", "noise": "b", "noisy": "c", "clean": "d"}, "speech and noisy"),
+        ({"validation": "v"}, "validation.*'v'.*speech and noise"),
+        ({"data": "a", "validation": "v"}, "validation.*'v'.*speech and noise"),
+        ({"batch_size": 0}, "batch_size.*got 0"),
+        ({"workers": -1}, "workers.*got -1"),
+        ({"seed": -1}, "seed.*got -1"),
+        ({"minutes": 0}, "minutes.*got 0"),
+        ({"minutes": math.nan}, "minutes.*got nan"),
+        ({"minutes": math.inf}, "minutes.*got inf"),
+        ({"epochs": 0}, "epochs.*got 0"),
+        ({"accumulate": 0}, "accumulate.*got 0"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(wrong, sentence):
@@ -122,7 +122,7 @@ def test_what_cannot_be_done_is_one_sentence(wrong, sentence):
 def test_an_output_that_exists_is_kept_unless_told_otherwise(tmp_path):
     output = tmp_path / "a.pt"
     output.touch()
-    with pytest.raises(ValueError, match="exists already; add --resume.*--force"):
+    with pytest.raises(ValueError, match="--resume.*--force"):
         Job(output)
     assert Job(output, force=True).force and Job(output, resume=True).resume
 

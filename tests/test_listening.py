@@ -154,14 +154,14 @@ def test_page_has_no_colour_of_its_own():
 @pytest.mark.parametrize(
     ("clip", "error", "message"),
     [
-        (torch.zeros(1, 0), ValueError, r"must not be empty, got shape \(1, 0\)"),
-        (torch.tensor([[0.0, math.nan]]), ValueError, "must be finite, got NaN"),
-        (torch.tensor([[0.0, math.inf]]), ValueError, "must be finite, got NaN or inf"),
-        (torch.zeros(1, 9, dtype=torch.int16), TypeError, "floating-point tensor, got torch.int16"),
-        ([0.0, 0.1], TypeError, "floating-point tensor, got list"),
-        (torch.zeros(3, 9), ValueError, r"at most two channels, got \(3, 9\)"),
-        (torch.zeros(100, 1), ValueError, r"got \(100, 1\); .*transpose"),
-        (torch.zeros(1, 1, 9), ValueError, "pick one clip of the batch"),
+        (torch.zeros(1, 0), ValueError, r"\(1, 0\)"),
+        (torch.tensor([[0.0, math.nan]]), ValueError, "finite"),
+        (torch.tensor([[0.0, math.inf]]), ValueError, "finite"),
+        (torch.zeros(1, 9, dtype=torch.int16), TypeError, "got torch.int16"),
+        ([0.0, 0.1], TypeError, "got list"),
+        (torch.zeros(3, 9), ValueError, r"\(3, 9\)"),
+        (torch.zeros(100, 1), ValueError, r"\(100, 1\)"),
+        (torch.zeros(1, 1, 9), ValueError, "batch"),
     ],
 )
 def test_bad_clips_are_refused(clip, error, message):
@@ -176,31 +176,29 @@ def test_bad_clips_are_refused(clip, error, message):
     [(16000.0, TypeError), (True, TypeError), (0, ValueError), (10**6, ValueError)],
 )
 def test_bad_rates_are_refused(rate, error):
-    with pytest.raises(error, match=f"sample_rate must .*got {rate}"):
+    with pytest.raises(error, match=f"sample_rate.*got {rate}"):
         audio_player(sine(), rate)
-    with pytest.raises(error, match="sample_rate must"):
+    with pytest.raises(error, match="sample_rate"):
         compare_audio({"a": sine()}, rate)
 
 
 def test_different_shapes_are_refused():
-    with pytest.raises(
-        ValueError, match=r"clips must share one shape, got .*\(1, 100\).*\(1, 90\)"
-    ):
+    with pytest.raises(ValueError, match=r"clips.*\(1, 100\).*\(1, 90\)"):
         compare_audio({"a": sine(num_samples=100), "b": sine(num_samples=90)}, RATE)
-    with pytest.raises(ValueError, match="clips must share one shape"):
+    with pytest.raises(ValueError, match="clips.*shape"):
         compare_audio({"mono": torch.zeros(1, 9), "stereo": torch.zeros(2, 9)}, RATE)
 
 
 def test_bad_rows_are_refused():
-    with pytest.raises(ValueError, match="clips must hold at least one clip"):
+    with pytest.raises(ValueError, match="clips.*at least one"):
         compare_audio({}, RATE)
-    with pytest.raises(TypeError, match="clips must be a dict, got list"):
+    with pytest.raises(TypeError, match="clips.*got list"):
         compare_audio([sine()], RATE)
-    with pytest.raises(ValueError, match=r"removed must name two of \['a'\], got 'b'"):
+    with pytest.raises(ValueError, match="removed.*'b'"):
         compare_audio({"a": sine()}, RATE, removed=("a", "b"))
-    with pytest.raises(ValueError, match="removed must be a pair of titles, got 'ab'"):
+    with pytest.raises(ValueError, match="removed.*got 'ab'"):
         compare_audio({"a": sine(), "b": sine()}, RATE, removed="ab")
-    with pytest.raises(ValueError, match="seconds must be above 0 and finite, got 0"):
+    with pytest.raises(ValueError, match="seconds.*got 0"):
         compare_audio({"a": sine()}, RATE, seconds=0)
-    with pytest.raises(TypeError, match="seconds must be a number or None, got '3'"):
+    with pytest.raises(TypeError, match="seconds.*got '3'"):
         compare_audio({"a": sine()}, RATE, seconds="3")

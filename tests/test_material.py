@@ -5,6 +5,7 @@ import torch
 
 from course_utils import datasets
 from course_utils.audio import save_audio
+from course_utils.augmentation import Augmentation
 from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
 from course_utils.train.material import VALIDATION_CLIPS, from_folders, from_pairs
 
@@ -67,7 +68,7 @@ def test_a_folder_of_its_own_for_validation(two, tmp_path):
     material = from_folders(*two, validation=tmp_path / "held", **SIZES)
     assert len(material.train_set._speech) == 7 and len(material.validation_set._speech) == 2
     assert all("held" in path for path in _paths(material.validation_set._noise))
-    with pytest.raises(ValueError, match="validation's speech must be a folder"):
+    with pytest.raises(ValueError, match="validation's speech"):
         from_folders(*two, validation=tmp_path / "nowhere", **SIZES)
 
 
@@ -91,13 +92,13 @@ def test_segments_change_with_the_epoch_and_repeat_with_the_seed(pairs):
     assert not torch.equal(segments[0][0], first[0])
     segments.set_epoch(0)
     assert torch.equal(segments[0][0], first[0])
-    with pytest.raises(IndexError, match="between 0 and 5"):
+    with pytest.raises(IndexError, match="0 and 5"):
         segments[6]
 
 
 def test_pairs_of_unequal_length_are_named_before_training(pairs):
     save_audio(pairs[1] / "3.wav", _noise(5000), 16000, overwrite=True)
-    with pytest.raises(ValueError, match="'3.wav' must be equally long.*9003 and 5000"):
+    with pytest.raises(ValueError, match="3.wav.*9003 and 5000"):
         from_pairs(*pairs, **SIZES)
 
 
@@ -122,7 +123,7 @@ def test_a_pause_is_drawn_again_and_silence_makes_no_error(tmp_path):
     assert loud >= 17  # a single draw hits the silence in four of nine cases
     silent = AudioFile(str(tmp_path / "s" / "silent.wav"), 1.25)
     mixtures = MixtureDataset(
-        [[silent]], [silent], segment_length=4000, size=12, augmentation=datasets.Augmentation()
+        [[silent]], [silent], segment_length=4000, size=12, augmentation=Augmentation()
     )
     for noisy, clean in (mixtures[k] for k in range(12)):
         assert torch.isfinite(noisy).all() and noisy.abs().max() > 0 and clean.abs().max() == 0

@@ -295,17 +295,17 @@ def test_intervals_repeat_and_follow_the_generator():
 def test_each_score_refuses_what_it_cannot_judge(name):
     score = getattr(metrics, name)
     speech = make_speech()
-    with pytest.raises(ValueError, match="reference must not be silent"):
+    with pytest.raises(ValueError, match="reference.*silent"):
         score(estimate=speech, reference=torch.zeros_like(speech))
-    with pytest.raises(ValueError, match="estimate must have the shape of reference, got"):
+    with pytest.raises(ValueError, match="estimate.*shape"):
         score(estimate=speech[:-1], reference=speech)
-    with pytest.raises(ValueError, match="estimate must have the shape"):
+    with pytest.raises(ValueError, match="estimate.*shape"):
         score(estimate=speech[None], reference=speech)  # would broadcast in silence
-    with pytest.raises(TypeError, match="estimate must hold floating-point"):
+    with pytest.raises(TypeError, match="estimate"):
         score(estimate=(speech * 32767).short(), reference=speech)
-    with pytest.raises(TypeError, match="reference must be a torch.Tensor"):
+    with pytest.raises(TypeError, match="reference.*Tensor"):
         score(estimate=speech, reference=speech.numpy())
-    with pytest.raises(ValueError, match="estimate must be finite"):
+    with pytest.raises(ValueError, match="estimate.*finite"):
         score(estimate=torch.full_like(speech, math.nan), reference=speech)
     with pytest.raises(ValueError, match="at least one sample"):
         score(estimate=speech[:0], reference=speech[:0])
@@ -314,46 +314,46 @@ def test_each_score_refuses_what_it_cannot_judge(name):
 
 
 def test_si_sdr_calls_a_constant_reference_silent():
-    with pytest.raises(ValueError, match="reference must not be silent"):
+    with pytest.raises(ValueError, match="reference.*silent"):
         metrics.si_sdr(estimate=torch.randn(100), reference=torch.full((100,), 0.3))
 
 
 def test_one_silent_clip_in_a_batch_is_found():
     estimate, reference = make_pair(shape=(3, 100))
     reference[1] = 0
-    with pytest.raises(ValueError, match="reference must not be silent"):
+    with pytest.raises(ValueError, match="reference.*silent"):
         metrics.si_sdr(estimate=estimate, reference=reference)
 
 
 def test_stoi_wants_enough_speech_and_a_usable_rate():
     speech = make_speech()
-    with pytest.raises(ValueError, match="at least 0.4 s of speech for STOI, got a clip of 0.30 s"):
+    with pytest.raises(ValueError, match="0.30 s"):
         metrics.stoi(estimate=speech[:4800], reference=speech[:4800])
     mostly_silent = torch.zeros(2 * RATE)
     mostly_silent[:4000] = speech[:4000]
-    with pytest.raises(ValueError, match="at least 0.4 s of speech"):
+    with pytest.raises(ValueError, match="0.4 s"):
         metrics.stoi(estimate=mostly_silent.clone(), reference=mostly_silent)
-    with pytest.raises(ValueError, match="sample_rate must be at least 8000 Hz for STOI, got 4000"):
+    with pytest.raises(ValueError, match="sample_rate.*got 4000"):
         metrics.stoi(estimate=speech, reference=speech, sample_rate=4000)
-    with pytest.raises(TypeError, match="sample_rate must be an int"):
+    with pytest.raises(TypeError, match="sample_rate"):
         metrics.stoi(estimate=speech, reference=speech, sample_rate=16000.0)
-    with pytest.raises(ValueError, match="one mono clip"):
+    with pytest.raises(ValueError, match="mono"):
         metrics.stoi(estimate=speech.expand(2, -1), reference=speech.expand(2, -1))
 
 
 def test_pesq_refuses_other_rates_lengths_and_silence():
     speech = make_speech()
-    with pytest.raises(ValueError, match="sample_rate must be 16000 or 8000 for PESQ, got 44100"):
+    with pytest.raises(ValueError, match="sample_rate.*got 44100"):
         metrics.pesq(estimate=speech, reference=speech, sample_rate=44100)
-    with pytest.raises(ValueError, match="at most 20 s for PESQ, got 20.10 s"):
+    with pytest.raises(ValueError, match="20.10 s"):
         long = speech.repeat(11)[: int(20.1 * RATE)]
         metrics.pesq(estimate=long, reference=long)
-    with pytest.raises(ValueError, match="more than 0.25 s"):
+    with pytest.raises(ValueError, match="0.25 s"):
         metrics.pesq(estimate=speech[:4000], reference=speech[:4000])
-    with pytest.raises(ValueError, match="estimate must not be silent"):
+    with pytest.raises(ValueError, match="estimate.*silent"):
         metrics.pesq(estimate=torch.zeros_like(speech), reference=speech)
     drowned = noisy_copy(speech, 0.05)  # a reference whose voice its voice detector misses
-    with pytest.raises(ValueError, match="speech that PESQ can find"):
+    with pytest.raises(ValueError, match="PESQ"):
         metrics.pesq(estimate=speech, reference=drowned)
 
 
@@ -366,27 +366,27 @@ def test_pesq_survives_the_longest_clip_with_the_most_utterances():
 
 def test_evaluate_pair_names_the_wrong_argument():
     speech = make_speech()
-    with pytest.raises(ValueError, match="noisy must have the shape of reference"):
+    with pytest.raises(ValueError, match="noisy.*shape"):
         metrics.evaluate_pair(noisy=speech[:-1], estimate=speech, reference=speech)
-    with pytest.raises(ValueError, match="scores must be out of .* got 'mos'"):
+    with pytest.raises(ValueError, match="scores.*got 'mos'"):
         metrics.evaluate_pair(noisy=speech, estimate=speech, reference=speech, scores=("mos",))
 
 
 def test_summarize_refuses_bad_rows_and_options():
     rows = rows_of([1.0, 2.0], kind="rain")
-    with pytest.raises(ValueError, match="rows must hold at least one"):
+    with pytest.raises(ValueError, match="rows"):
         metrics.summarize([], scores="pesq")
-    with pytest.raises(ValueError, match="must all have the key 'snr_db', got row 0"):
+    with pytest.raises(ValueError, match="'snr_db'.*row 0"):
         metrics.summarize(rows, by="snr_db", scores="pesq")
-    with pytest.raises(ValueError, match="finite numbers under 'pesq', got nan in row 2"):
+    with pytest.raises(ValueError, match="'pesq'.*nan.*row 2"):
         metrics.summarize(rows + rows_of([math.nan], kind="rain"), scores="pesq")
-    with pytest.raises(TypeError, match="numbers under 'pesq', got None in row 2"):
+    with pytest.raises(TypeError, match="'pesq'.*None.*row 2"):
         metrics.summarize(rows + rows_of([None], kind="rain"), scores="pesq")
-    with pytest.raises(ValueError, match="confidence must lie between 0 and 1, got 95"):
+    with pytest.raises(ValueError, match="confidence.*got 95"):
         metrics.summarize(rows, scores="pesq", confidence=95)
-    with pytest.raises(ValueError, match="num_resamples must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_resamples.*got 0"):
         metrics.summarize(rows, scores="pesq", num_resamples=0)
-    with pytest.raises(ValueError, match="scores must name at least one"):
+    with pytest.raises(ValueError, match="scores"):
         metrics.summarize(rows, scores=())
 
 

@@ -127,7 +127,7 @@ def test_device_is_kept():
     assert fit_noise(noise, 2000).device == noise.device
     wet = add_reverberation(clean, sound(1, 50, seed=3))
     assert wet.device == clean.device
-    with pytest.raises(ValueError, match="noise is on cpu but clean is on cuda"):
+    with pytest.raises(ValueError, match="cpu.*cuda"):
         mix_at_snr(clean, noise.cpu(), 3.0)
 
 
@@ -136,25 +136,25 @@ def test_device_is_kept():
 def test_silence_is_refused_with_a_sentence(which, level):
     parts = {"clean": sound(1, 100, seed=1), "noise": sound(1, 100, seed=2)}
     parts[which] = torch.full((1, 100), level)
-    with pytest.raises(ValueError, match=f"{which} is silent .* choose another clip"):
+    with pytest.raises(ValueError, match=f"{which}.*silent"):
         mix_at_snr(**parts, snr_db=5.0)
 
 
 def test_one_silent_clip_in_a_batch_is_refused():
     clean, noise = sound(3, 1, 100, seed=1), sound(3, 1, 100, seed=2)
     clean[1] = 0.0
-    with pytest.raises(ValueError, match="clean is silent"):
+    with pytest.raises(ValueError, match="clean.*silent"):
         mix_at_snr(clean, noise, 5.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 99), (2, 100), (100,), (1, 1, 100)])
 def test_shape_mismatch_is_refused_with_both_shapes(shape):
-    with pytest.raises(ValueError, match=r"noise has shape .* clean has shape \(1, 100\);"):
+    with pytest.raises(ValueError, match=r"noise.*clean.*\(1, 100\)"):
         mix_at_snr(sound(1, 100), sound(*shape), 5.0)
 
 
 def test_dtype_mismatch_is_refused():
-    with pytest.raises(TypeError, match=r"noise is torch.float64 but clean is torch.float32; use"):
+    with pytest.raises(TypeError, match="noise.*torch.float64.*clean.*torch.float32"):
         mix_at_snr(sound(1, 100), sound(1, 100).double(), 5.0)
 
 
@@ -180,24 +180,24 @@ def test_empty_is_refused():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -101.0, torch.tensor([1.0, 1e9])])
 def test_unusable_ratio_is_refused(bad):
-    with pytest.raises(ValueError, match="snr_db is .* from -100 to 100 dB"):
+    with pytest.raises(ValueError, match="snr_db.*-100.*100"):
         mix_at_snr(sound(2, 1, 50), sound(2, 1, 50, seed=1), bad)
 
 
 @pytest.mark.parametrize("bad", ["loud", None, True, 1j])
 def test_ratio_that_is_no_number_is_refused(bad):
-    with pytest.raises(TypeError, match="snr_db is .* give a number in dB"):
+    with pytest.raises(TypeError, match="snr_db"):
         mix_at_snr(sound(1, 50), sound(1, 50, seed=1), bad)
 
 
 def test_wrong_number_of_ratios_is_refused():
-    with pytest.raises(ValueError, match=r"snr_db has shape \(3,\) .* \(2,\) clips"):
+    with pytest.raises(ValueError, match=r"snr_db.*\(3,\).*\(2,\)"):
         mix_at_snr(sound(2, 1, 50), sound(2, 1, 50, seed=1), torch.zeros(3))
 
 
 def test_half_precision_overflow_is_refused():
     clean, noise = sound(1, 50, level=1.0).half(), sound(1, 50, seed=1).half()
-    with pytest.raises(ValueError, match="too loud for torch.float16"):
+    with pytest.raises(ValueError, match="torch.float16"):
         mix_at_snr(clean, noise, -100.0)
 
 
@@ -265,7 +265,7 @@ def test_fit_is_reproducible():
 
 @pytest.mark.parametrize("bad, error", [(0, ValueError), (2.0, TypeError), (True, TypeError)])
 def test_fit_refuses_bad_lengths(bad, error):
-    with pytest.raises(error, match=f"num_samples is {bad}"):
+    with pytest.raises(error, match=f"num_samples.*{bad}"):
         fit_noise(sound(1, 10), bad)
 
 
@@ -328,8 +328,8 @@ def test_reverberation_is_linear():
 @pytest.mark.parametrize(
     "room, error, sentence",
     [
-        (torch.zeros(1, 50), ValueError, "impulse_response is silent"),
-        (torch.ones(2, 50), ValueError, r"impulse_response has shape \(2, 50\); give one channel"),
+        (torch.zeros(1, 50), ValueError, "impulse_response.*silent"),
+        (torch.ones(2, 50), ValueError, r"impulse_response.*\(2, 50\)"),
         (torch.tensor([1.0, float("nan")]), ValueError, "impulse_response"),
         (torch.ones(5, dtype=torch.int32), TypeError, "impulse_response"),
         (torch.zeros(0), ValueError, "impulse_response"),

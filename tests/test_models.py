@@ -118,9 +118,9 @@ def test_count_parameters_by_hand():
 
 
 def test_wrong_number_of_bins_is_refused(denoiser):
-    with pytest.raises(ValueError, match=r"\(batch, 257, frame\), got \(1, 129, 10\)"):
+    with pytest.raises(ValueError, match=r"257.*\(1, 129, 10\)"):
         denoiser.net(torch.zeros(1, 129, 10))
-    with pytest.raises(ValueError, match="n_bands must be a multiple of 16, got 100"):
+    with pytest.raises(ValueError, match="n_bands.*got 100"):
         MaskNet(n_bands=100)
 
 
@@ -138,7 +138,7 @@ def test_bad_input_is_refused_by_name(denoiser, noisy, error):
         denoiser(noisy)
 
 
-def test_one_pair_is_learned_in_seconds():
+def test_one_pair_is_learned_in_sixty_steps():
     """A tone in noise: after a few steps the estimate is far closer than doing nothing."""
     torch.manual_seed(0)
     t = torch.arange(16000) / 16000
@@ -147,10 +147,10 @@ def test_one_pair_is_learned_in_seconds():
     noisy = clean + _noise(1, 1, 16000)
     model = Denoiser(MaskNet(channels=(8, 8, 8), hidden_size=32))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    nothing = denoising_loss(estimate=noisy, reference=clean).item()
+    nothing = denoising_loss(noisy, clean).item()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = denoising_loss(estimate=model(noisy), reference=clean)
+        loss = denoising_loss(model(noisy), clean)
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.3 * nothing

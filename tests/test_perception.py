@@ -154,7 +154,7 @@ def test_following_the_slope_makes_it_better(judge, mixtures):
 )
 def test_shapes_that_do_not_fit_are_refused(judge, shapes):
     estimate, reference = (torch.ones(shape) for shape in shapes)
-    with pytest.raises(ValueError, match=r"\.\.\., 257, frame.*got \(.*one STFTConfig"):
+    with pytest.raises(ValueError, match="257"):
         judge(estimate=estimate, reference=reference)
 
 

@@ -43,11 +43,9 @@ def test_voicebank_demand_pairs_folders_of_one_name(tmp_path):
     write(tmp_path, "clean_trainset_56spk_wav/a.wav")
     noisy, clean = voicebank_demand(tmp_path, split="train")
     assert (noisy.name, clean.name) == ("noisy_trainset_56spk_wav", "clean_trainset_56spk_wav")
-    with pytest.raises(
-        ValueError, match=r"noisy_testset\.\.\. and clean_testset\.\.\. of one name"
-    ):
+    with pytest.raises(ValueError, match="noisy_testset.*clean_testset"):
         voicebank_demand(tmp_path, split="test")
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'validation'"):
+    with pytest.raises(ValueError, match="split.*got 'validation'"):
         voicebank_demand(tmp_path, split="validation")
 
 
@@ -74,7 +72,7 @@ def test_musan_lists_one_part(tmp_path):
         ("noise/sound-bible/noise-sound-bible-0001.wav", "noise", "noise-sound-bible-0001"),
     ]
     assert [r.label for r in musan(tmp_path, part="music")] == ["music"]
-    with pytest.raises(ValueError, match="part must be .*got 'hum'"):
+    with pytest.raises(ValueError, match="part.*got 'hum'"):
         musan(tmp_path, part="hum")
 
 
@@ -114,12 +112,12 @@ def test_esc50_groups_the_takes_of_one_recording(tmp_path):
         ("audio/5-9032-A-0.wav", "dog", "9032"),
     ]
     (tmp_path / "audio" / "5-9032-A-0.wav").unlink()
-    with pytest.raises(ValueError, match=r"without audio/5-9032-A-0\.wav; unpack ESC-50 again"):
+    with pytest.raises(ValueError, match=r"audio/5-9032-A-0\.wav"):
         esc50(tmp_path)
 
 
 def test_esc50_without_its_table_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold meta/esc50\.csv, .*point to the set's top"):
+    with pytest.raises(ValueError, match=r"meta/esc50\.csv"):
         esc50(tmp_path)
 
 
@@ -133,17 +131,17 @@ def test_demand_takes_one_microphone_of_each_place(tmp_path):
     assert seen(demand(tmp_path), tmp_path) == expected
     assert [r.path.name for r in demand(tmp_path, channel=16)] == ["ch16.wav"] * 2
     for channel in (0, 17):
-        with pytest.raises(ValueError, match=f"channel must lie between 1 and 16, got {channel}"):
+        with pytest.raises(ValueError, match=f"channel.*1.*16.*got {channel}"):
             demand(tmp_path, channel=channel)
 
 
 @pytest.mark.parametrize("listing", [librispeech, musan, demand])
 def test_an_empty_folder_says_which_layout_is_wanted(listing, tmp_path):
-    with pytest.raises(ValueError, match=r"folder must hold .*/.*point to the set's top"):
+    with pytest.raises(ValueError, match="folder"):
         listing(tmp_path)
 
 
 @pytest.mark.parametrize("listing", [librispeech, musan, demand, esc50])
 def test_a_folder_that_is_not_there_is_named(listing, tmp_path):
-    with pytest.raises(ValueError, match=r"folder must be a folder on this disk, got .*nowhere"):
+    with pytest.raises(ValueError, match="folder.*nowhere"):
         listing(tmp_path / "nowhere")

@@ -10,6 +10,7 @@ import torch
 
 from course_utils import widgets
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
+from course_utils.files import AUDIO_SUFFIXES
 from course_utils.mixing import mix_at_snr
 from course_utils.widgets.frame import Explorer
 from course_utils.widgets.recordings import AudioInput, download_link, read_recording
@@ -87,6 +88,17 @@ def test_every_format_rate_and_number_of_channels(voice, form, rate, channels):
     assert f"{rate} Hz, {channels} {plural}" in voice.status
 
 
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
+def test_the_page_offers_and_the_kernel_takes_what_counts_as_sound_in_a_folder(voice, suffix):
+    assert suffix in voice.suffixes
+    form = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".au": "AU", ".caf": "CAF"}
+    form |= {".w64": "W64", ".aif": "AIFF", ".aiff": "AIFF"}
+    subtype = "OPUS" if suffix == ".opus" else None  # a voice message
+    content = encoded(tone(48_000), 48_000, form.get(suffix, "OGG"), subtype)
+    assert offer(voice, f"message{suffix}", content), voice.problem
+    assert voice.waveform.shape[0] == 1 and voice.path.suffix == suffix
+
+
 @pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23)])
 def test_the_depth_of_a_file_is_kept(voice, subtype, step):
     samples = tone(48_000, 2)
@@ -150,7 +162,7 @@ def test_a_file_of_this_computer_stays_where_it_is(voice, tmp_path):
     voice.read(file)
     assert (voice.path, voice.sample_rate) == (file, 22_050)
     assert not voice._folder.exists()
-    with pytest.raises(ValueError, match="'gone.wav' does not exist"):
+    with pytest.raises(FileNotFoundError, match="gone.wav"):
         voice.read(tmp_path / "gone.wav")
     assert voice.path == file
 
@@ -180,15 +192,15 @@ def test_every_explorer_works_on_an_own_recording(voice, rate, seconds):
 NAN = encoded(numpy.full((800, 1), numpy.nan), 8_000, subtype="FLOAT")
 WHOLE = encoded(tone(8_000), 8_000)
 REFUSED = {
-    "text": ("notes.wav", b"Dear diary, today I recorded nothing.", "holds no audio"),
-    "empty": ("empty.wav", b"", "empty file of 0 bytes"),
-    "header": ("header.wav", encoded(tone(8_000)[:0], 8_000), "holds no samples"),
+    "text": ("notes.wav", b"Dear diary, today I recorded nothing.", "audio"),
+    "empty": ("empty.wav", b"", "0 bytes"),
+    "header": ("header.wav", encoded(tone(8_000)[:0], 8_000), "samples"),
     "cut": ("cut.wav", WHOLE[: len(WHOLE) // 2], "cut short"),
     "silence": ("muted.flac", encoded(numpy.zeros((8_000, 2)), 8_000, "FLAC"), "only silence"),
     "nan": ("broken.wav", NAN, "must be finite"),
-    "video": ("film.mp4", b"\0\0\0\x18ftypmp42", "is no WAV, FLAC, OGG or MP3 file"),
-    "memo": ("memo.m4a", b"\0\0\0\x18ftypM4A ", "is no WAV, FLAC, OGG or MP3 file"),
-    "nameless": ("noise", WHOLE, "is no WAV, FLAC, OGG or MP3 file"),
+    "video": ("film.mp4", b"\0\0\0\x18ftypmp42", "must end in .wav, .flac"),
+    "memo": ("memo.m4a", b"\0\0\0\x18ftypM4A ", "must end in .wav, .flac"),
+    "nameless": ("noise", WHOLE, "must end in .wav, .flac"),
 }
 
 
@@ -240,9 +252,9 @@ def test_a_full_disk_is_a_sentence(voice):
 @pytest.mark.parametrize(
     ("waveform", "error", "sentence"),
     [
-        (torch.zeros(800), ValueError, "shape .channel, time."),
+        (torch.zeros(800), ValueError, "channel, time"),
         (torch.zeros(1, 0), ValueError, "at least one sample"),
-        ([0.0], TypeError, "must be a torch.Tensor"),
+        ([0.0], TypeError, "Tensor"),
     ],
 )
 def test_a_stand_in_that_is_none(waveform, error, sentence):
@@ -305,15 +317,15 @@ def test_a_download_lies_in_the_folder_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp3", "../a.wav", "a/b.wav", "", "my file.wav", 3])
 def test_a_download_needs_a_plain_name(tmp_path, name):
-    with pytest.raises(ValueError, match="plain file name that ends in .wav"):
+    with pytest.raises(ValueError, match="wav"):
         download_link(STAND_IN, 8_000, name, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_refuses_what_is_no_sound(tmp_path):
-    with pytest.raises(ValueError, match="must be finite"):
+    with pytest.raises(ValueError, match="finite"):
         download_link(torch.tensor([[math.nan]]), 8_000, "a.wav", folder=tmp_path)
-    with pytest.raises(TypeError, match="must be an integer in Hz"):
+    with pytest.raises(TypeError, match="sample_rate|Hz"):
         download_link(STAND_IN, 8e3, "a.wav", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

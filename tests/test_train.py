@@ -14,14 +14,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from course_utils import __version__
 from course_utils.audio import save_audio
+from course_utils.augmentation import Augmentation
 from course_utils.checkpoints import load_checkpoint, stopped_run
 from course_utils.corpus import Clip
-from course_utils.datasets import Augmentation, MixtureDataset
+from course_utils.datasets import MixtureDataset
 from course_utils.models import MaskNet
 from course_utils.train import __main__ as command
 from course_utils.train import run
 from course_utils.train.material import VALIDATION_CLIPS, make_datasets
 from course_utils.training import fit
+
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture
@@ -49,18 +52,21 @@ def corpus(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def pairs_to_score():
+    return run.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
+
+
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, pairs_to_score):
     monkeypatch.setattr(run, "SEGMENT_LENGTH", 8000)
     monkeypatch.setattr(run, "BATCHES_PER_EPOCH", 2)
-    some = run.make_test_pairs(snrs_db=(5,), sentences_per_noise=1, noises_per_kind=1)[:2]
-    monkeypatch.setattr(run, "make_test_pairs", lambda **_: some)
+    monkeypatch.setattr(run, "make_test_pairs", lambda **_: pairs_to_score)
 
 
 @pytest.fixture
 def tiny(quick, monkeypatch):
     monkeypatch.setattr(run, "MaskNet", lambda: MaskNet(channels=(4, 4, 4), hidden_size=8))
-    # Two threads for so small a network would only wait for each other.
     monkeypatch.setattr(run, "share_cores", lambda *_, **__: torch.set_num_threads(1))
     monkeypatch.setattr(run, "score", lambda model: {})
 
@@ -103,7 +109,9 @@ def test_datasets_keep_the_splits_apart_and_validate_on_the_same_pairs(corpus):
     assert torch.equal(again[3][0], validation_set[3][0])
 
 
-def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(corpus, quick, tmp_path, capsys):
+def test_the_command_writes_a_checkpoint_and_says_how_it_was_made(
+    corpus, quick, clock, tmp_path, capsys
+):
     output = tmp_path / "out" / "denoiser.pt"
     options = ["--data", str(corpus), "--output", str(output), "--minutes", "0.05"]
     assert command.main([*options, "--batch-size", "2"]) == 0
@@ -147,7 +155,7 @@ def test_fine_tuning_begins_with_the_weights_of_a_checkpoint(
     assert second["started_from"] == first.metadata and first.metadata["started_from"] is None
     options[3] = str(tmp_path / "c.pt")
     assert command.main([*options, "--weights", str(tmp_path / "none.pt")]) == 2
-    assert "path must be a checkpoint file" in capsys.readouterr().err
+    assert "none.pt" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path, capsys):
@@ -309,6 +317,6 @@ def test_options_that_cannot_be_used_are_named(wrong, sentence, tmp_path, capsys
 def test_a_gpu_without_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    with pytest.raises(ValueError, match="mixed_precision needs.*got 'Tesla T4'; leave it out"):
+    with pytest.raises(ValueError, match="mixed_precision.*'Tesla T4'"):
         run._check_precision(torch.device("cuda"))
     run._check_precision(torch.device("cpu"))

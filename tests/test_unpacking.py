@@ -67,7 +67,7 @@ def test_several_archives_share_a_folder(tmp_path):
 )
 def test_a_name_that_leads_out_is_refused_before_anything_is_written(name, bad, tmp_path):
     MAKERS[name](tmp_path / name, {"good": b"good", bad: b"evil"})
-    with pytest.raises(ValueError, match="leads out of the folder; do not unpack it"):
+    with pytest.raises(ValueError, match="out of the folder"):
         unpack(tmp_path / name, tmp_path / "in" / "side")
     assert set(everything_below(tmp_path)) == {name}
 
@@ -81,7 +81,7 @@ def test_links_and_devices_in_a_tar_are_refused(kind, tmp_path):
         item = tarfile.TarInfo("link")
         item.type, item.linkname = kind, "../../elsewhere"
         archive.addfile(item)
-    with pytest.raises(ValueError, match="'link', which is a link"):
+    with pytest.raises(ValueError, match="'link'.*link"):
         unpack(tmp_path / "a.tar", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -92,18 +92,18 @@ def test_links_and_devices_in_a_zip_are_refused(kind, tmp_path):
         item = zipfile.ZipInfo("link")
         item.create_system, item.external_attr = 3, (kind | 0o777) << 16
         archive.writestr(item, "/etc/passwd")
-    with pytest.raises(ValueError, match="'link', which is a link"):
+    with pytest.raises(ValueError, match="'link'.*link"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_what_is_no_archive_or_is_damaged_is_named(tmp_path):
     (tmp_path / "page.zip").write_text("<html>not found</html>")
-    with pytest.raises(ValueError, match=r"'page\.zip' cannot be unpacked .*download it again"):
+    with pytest.raises(ValueError, match=r"page\.zip"):
         unpack(tmp_path / "page.zip", tmp_path / "out")
     make_tar(tmp_path / "cut.tar.gz", {"x": bytes(range(256)) * 1000})
     whole = (tmp_path / "cut.tar.gz").read_bytes()
     (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"'cut\.tar\.gz' cannot be unpacked"):
+    with pytest.raises(ValueError, match=r"cut\.tar\.gz"):
         unpack(tmp_path / "cut.tar.gz", tmp_path / "out")
     for place in range(0, len(whole), 97):  # a spoilt byte is found, or did not matter
         (tmp_path / "cut.tar.gz").write_bytes(whole[:place] + b"!" + whole[place + 1 :])
@@ -114,9 +114,9 @@ def test_what_is_no_archive_or_is_damaged_is_named(tmp_path):
     make_zip(tmp_path / "bad.zip", {"x": b"sound" * 100})
     spoilt = (tmp_path / "bad.zip").read_bytes().replace(b"soundsound", b"sounDsound", 1)
     (tmp_path / "bad.zip").write_bytes(spoilt)
-    with pytest.raises(ValueError, match=r"'bad\.zip' cannot be unpacked .*CRC"):
+    with pytest.raises(ValueError, match=r"bad\.zip.*CRC"):
         unpack(tmp_path / "bad.zip", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match=r"nothing\.zip' is not there; download it first"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.zip"):
         unpack(tmp_path / "nothing.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -128,7 +128,7 @@ def test_what_is_there_already_is_not_touched(tmp_path):
     make_zip(tmp_path / "a.zip", {"a": b"new"})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="is there already; remove it or choose another"):
+    with pytest.raises(ValueError, match="already"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert (tmp_path / "out" / "a").read_bytes() == b"mine"
 
@@ -177,7 +177,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path):
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 def test_more_bytes_than_the_limit_are_never_written(name, tmp_path):
     MAKERS[name](tmp_path / name, {"small": b"x" * 10, "big": bytes(1_000_000)})
-    with pytest.raises(ValueError, match=r"fill the disk with more than 1000009 bytes"):
+    with pytest.raises(ValueError, match="1000009 bytes"):
         unpack(tmp_path / name, tmp_path / "out", limit=1_000_009)
     assert set(everything_below(tmp_path)) == {name}
     unpack(tmp_path / name, tmp_path / "out", limit=1_000_010)
@@ -186,7 +186,7 @@ def test_more_bytes_than_the_limit_are_never_written(name, tmp_path):
 def test_the_limit_holds_for_all_archives_together(tmp_path):
     make_zip(tmp_path / "a.zip", {"a": b"x" * 600})
     make_zip(tmp_path / "b.zip", {"b": b"x" * 600})
-    with pytest.raises(ValueError, match=r"archive 'b\.zip' would fill the disk"):
+    with pytest.raises(ValueError, match=r"b\.zip.*disk"):
         unpack([tmp_path / "a.zip", tmp_path / "b.zip"], tmp_path / "out", limit=1000)
 
 
@@ -194,7 +194,7 @@ def test_the_limit_holds_for_all_archives_together(tmp_path):
 @pytest.mark.parametrize("names", [("x", "x/y"), ("x/y", "x")])
 def test_names_that_clash_are_damage(name, names, tmp_path):
     MAKERS[name](tmp_path / name, dict.fromkeys(names, b"sound"))
-    with pytest.raises(ValueError, match=r"cannot be unpacked .*; download it again"):
+    with pytest.raises(ValueError, match="download it again"):
         unpack(tmp_path / name, tmp_path / "out")
     assert set(everything_below(tmp_path)) == {name}
 
@@ -215,6 +215,6 @@ def test_a_zip_that_holds_more_than_it_announces_is_damaged(tmp_path):
     size = (1_000_000).to_bytes(4, "little")
     assert lying.count(size) == 2  # beside the file, and in the list at the end
     (tmp_path / "a.zip").write_bytes(lying.replace(size, (100).to_bytes(4, "little")))
-    with pytest.raises(ValueError, match=r"'a\.zip' cannot be unpacked .*CRC"):
+    with pytest.raises(ValueError, match=r"a\.zip.*CRC"):
         unpack(tmp_path / "a.zip", tmp_path / "out", limit=1000)
     assert set(everything_below(tmp_path)) == {"a.zip"}

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from course_utils.features import STFTConfig
 from course_utils.mixing import mix_at_snr
 from course_utils.models import Denoiser, MaskNet
-from course_utils.widgets.explorers import (
+from course_utils.widgets import (
     alignment_explorer,
     denoise_explorer,
     mask_explorer,
@@ -48,6 +49,21 @@ def make(name):
         voices = {"first": clean, "second": clean.flip(-1)}
         return denoise_explorer(voices, {"hiss": noise, "hum": clean}, network())
     return mask_explorer(mix_at_snr(clean, noise, 0.0), clean, STFTConfig())
+
+
+@cache
+def first_made(name):
+    """One explorer of each name, and where its controls stood."""
+    explorer = make(name)
+    return explorer, {key: control.value for key, control in explorer.controls.items()}
+
+
+def made(name):
+    """The explorer with every control where it began; making a new one takes half a second."""
+    explorer, start = first_made(name)
+    for key, value in start.items():
+        explorer.controls[key].value = value
+    return explorer
 
 
 def network():
@@ -87,7 +103,7 @@ NAMES = sorted({name for name, *_ in MOVES})
 
 @pytest.mark.parametrize(("name", "control", "value"), MOVES)
 def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
-    explorer = make(name)
+    explorer = made(name)
     before = explorer.image.value, explorer.facts.value, explorer.player.value
     start = explorer.controls[control].value
     explorer.controls[control].value = value
@@ -102,7 +118,7 @@ def test_a_move_changes_picture_and_facts_and_back_again(name, control, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_picture_is_a_png_with_axes_and_data(name):
-    explorer = make(name)
+    explorer = made(name)
     pixels = picture(explorer)
     assert pixels.shape[1] == 720 and pixels.shape[2] == 3
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
@@ -114,13 +130,13 @@ def test_picture_is_a_png_with_axes_and_data(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sliders_wait_until_they_are_let_go(name):
-    for control in make(name).controls.values():
+    for control in made(name).controls.values():
         assert getattr(control, "continuous_update", False) is False
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "stft"])
 def test_players_never_start_by_themselves(name):
-    page = make(name).player.value
+    page = made(name).player.value
     assert "<audio controls" in page and "autoplay" not in page and "loop" not in page
 
 
@@ -163,7 +179,7 @@ def test_sampling_that_keeps_everything_changes_nothing():
 
 
 def test_the_three_players_of_the_denoiser_add_up():
-    explorer = make("denoise")
+    explorer = made("denoise")
     noisy, estimate, _clean, removed = sounds(explorer)
     np.testing.assert_allclose(noisy - estimate, removed, atol=4 / 32768)
     clean, noise = clips()
@@ -188,13 +204,13 @@ def test_the_mask_of_a_model_joins_the_menu():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean must have the shape"),
-        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "at least 0.1 s, got 999"),
+        (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean.*shape"),
+        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "0.1 s, got 999"),
         (lambda c, n: denoise_explorer({}, {"hiss": n}, network()), "got 0 and 1"),
         (lambda c, n: denoise_explorer({"a": 0 * c}, {"hiss": n}, network()), "silent"),
         (
             lambda c, n: mask_explorer(c, n, STFTConfig(n_fft=1024), denoiser=network()),
-            "config must be the denoiser's own",
+            "config",
         ),
     ],
 )
@@ -216,7 +232,7 @@ def test_snr_is_measured_and_heard(snr_db):
 
 
 def test_text_names_the_controls_and_not_the_picture():
-    explorer = make("mask")
+    explorer = made("mask")
     assert repr(explorer) == "Explorer(kind='ideal ratio', strength=1.0, floor_db=-60.0)"
     bundle = explorer._repr_mimebundle_()
     assert bundle["text/plain"].endswith("run this cell, and the sliders appear here.")
@@ -224,12 +240,12 @@ def test_text_names_the_controls_and_not_the_picture():
 
 
 def test_snr_slider_covers_the_promised_range():
-    slider = make("snr").controls["snr_db"]
+    slider = made("snr").controls["snr_db"]
     assert (slider.min, slider.max) == (-10.0, 30.0)
 
 
 def test_stft_facts_are_those_of_the_config():
-    explorer = make("stft")
+    explorer = made("stft")
     explorer.controls["n_fft"].value = 1024
     explorer.controls["hop_length"].value = 128
     facts = explorer.facts.value
@@ -240,7 +256,7 @@ def test_stft_facts_are_those_of_the_config():
 
 
 def test_stft_says_when_there_is_no_way_back():
-    explorer = make("stft")
+    explorer = made("stft")
     explorer.controls["hop_length"].value = 512
     assert "<b>not invertible</b>" in explorer.facts.value
     explorer.controls["window"].value = "rectangular"
@@ -256,7 +272,7 @@ def test_stft_says_when_there_is_no_way_back():
     ],
 )
 def test_a_combination_that_cannot_work_says_so_and_keeps_the_picture(control, value, sentence):
-    explorer = make("stft")
+    explorer = made("stft")
     before = explorer.image.value, explorer.facts.value
     start = explorer.controls[control].value
     explorer.controls[control].value = value
@@ -268,7 +284,7 @@ def test_a_combination_that_cannot_work_says_so_and_keeps_the_picture(control, v
 
 
 def test_every_combination_of_the_stft_sliders_ends_in_a_picture_or_a_sentence():
-    explorer = make("stft")
+    explorer = made("stft")
     controls = [explorer.controls[name] for name in ("n_fft", "win_length", "hop_length")]
     shown = refused = 0
     for n_fft in controls[0].options[::2]:
@@ -329,18 +345,18 @@ def test_the_player_of_the_stft_explorer_plays_what_the_picture_holds():
 
 
 def test_bins_too_wide_for_mel_are_a_sentence():
-    explorer = make("stft")
+    explorer = made("stft")
     explorer.controls["hop_length"].value = 64
     explorer.controls["win_length"].value = 128
     explorer.controls["scale"].value = "mel, dB"
     before = explorer.image.value
     explorer.controls["n_fft"].value = 128
-    assert "n_fft=128 leaves" in explorer.message.value and explorer.image.value == before
+    assert "got 128" in explorer.message.value and explorer.image.value == before
 
 
 def test_errors_that_are_no_sentence_surface(monkeypatch):
     """A defect in a handler must reach the learner (and nbval), not vanish."""
-    explorer = make("stft")
+    explorer = made("stft")
 
     def broken(**_):
         raise RuntimeError("a defect")
@@ -351,7 +367,7 @@ def test_errors_that_are_no_sentence_surface(monkeypatch):
 
 
 def test_strength_zero_removes_nothing():
-    explorer = make("mask")
+    explorer = made("mask")
     explorer.controls["strength"].value = 0.0
     noisy, masked, _clean, removed = sounds(explorer)
     np.testing.assert_allclose(masked, noisy, atol=2 / 32768)
@@ -360,14 +376,14 @@ def test_strength_zero_removes_nothing():
 
 
 def test_floor_zero_removes_nothing_either():
-    explorer = make("mask")
+    explorer = made("mask")
     explorer.controls["floor_db"].value = 0.0
     noisy, masked, *_ = sounds(explorer)
     np.testing.assert_allclose(masked, noisy, atol=2 / 32768)
 
 
 def test_ideal_mask_brings_the_error_down():
-    explorer = make("mask")
+    explorer = made("mask")
     change = float(re.search(r"changes by <b>([+-][\d.]+) dB", explorer.facts.value).group(1))
     assert change < -6
     noisy, masked, clean, _ = sounds(explorer)
@@ -385,20 +401,20 @@ def test_only_the_beginning_of_a_long_clip_is_used():
     ("call", "error", "message"),
     [
         (lambda c, n: snr_explorer(c, torch.zeros_like(n), RATE), ValueError, "silent|silence"),
-        (lambda c, n: snr_explorer(c[0], n, RATE), ValueError, r"clean must be .*got \(16000,\)"),
+        (lambda c, n: snr_explorer(c[0], n, RATE), ValueError, r"clean.*\(16000,\)"),
         (lambda c, n: snr_explorer(c, n[:, :9], RATE), ValueError, "noise"),
-        (lambda c, n: stft_explorer(c.int(), RATE), TypeError, "waveform .*got torch.int32"),
-        (lambda c, n: stft_explorer(c[:, :0], RATE), ValueError, r"waveform .*got \(1, 0\)"),
-        (lambda c, n: stft_explorer(c * math.nan, RATE), ValueError, "waveform must be finite"),
+        (lambda c, n: stft_explorer(c.int(), RATE), TypeError, "waveform.*torch.int32"),
+        (lambda c, n: stft_explorer(c[:, :0], RATE), ValueError, r"waveform.*\(1, 0\)"),
+        (lambda c, n: stft_explorer(c * math.nan, RATE), ValueError, "waveform.*finite"),
         (
             lambda c, n: mask_explorer(n, c[:, :9], STFTConfig()),
             ValueError,
-            r"clean must have the shape \(1, 16000\)",
+            r"clean.*\(1, 16000\)",
         ),
         (
             lambda c, n: mask_explorer(n, c, STFTConfig(hop_length=512)),
             ValueError,
-            "config cannot be inverted",
+            "config",
         ),
     ],
 )

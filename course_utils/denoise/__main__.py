@@ -10,9 +10,13 @@ from pathlib import Path
 
 from course_utils.audio import audio_info
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
-from course_utils.denoise.files import check_mix, check_target, denoise_file
-from course_utils.files import AUDIO_SUFFIXES
+from course_utils.denoise.files import denoise_file, refuse_target
+from course_utils.files import AUDIO_SUFFIXES, WRITABLE_SUFFIXES
 from course_utils.models import Denoiser
+from course_utils.validate import existing_file, existing_folder, validate_number
+
+_LONG_SECONDS = 30  # from here on, the command says how far it is
+_CLEAR = "\033[K"  # wipes what is left of the line in a terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        check_mix(options.mix)
+        validate_number(options.mix, "mix", minimum=0, maximum=1)
         if options.noisy.is_dir():
             return _denoise_folder(options)
-        check_target(options.noisy, options.clean, force=options.force)
+        existing_file(options.noisy, "noisy")
+        refuse_target(options.noisy, options.clean, replace=options.force)
         audio_info(options.noisy)
         denoiser = load_checkpoint(options.checkpoint)
         print(_denoise_one(options.noisy, options.clean, denoiser, options))
@@ -62,22 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _denoise_folder(options: argparse.Namespace) -> int:
     """Clean every sound file of a folder; a bad one does not stop the others."""
     source, target = options.noisy, options.clean
+    existing_folder(target.parent, "the folder of clean")
     if target.is_file() or target.suffix.lower() in AUDIO_SUFFIXES:
-        raise ValueError(f"clean must be a folder, as noisy is one, got {str(target)!r}.")
-    if not target.parent.is_dir():
-        raise ValueError(f"clean must lie in a folder that exists, got {str(target)!r}; make it.")
+        raise ValueError(f"clean must be a folder, like noisy, got {str(target)!r}; rename it.")
     if target.exists() and target.samefile(source):
         raise ValueError(f"clean must be another folder than noisy, got {str(target)!r} twice.")
     files = [file for file in sorted(source.iterdir()) if file.suffix.lower() in AUDIO_SUFFIXES]
     files = [file for file in files if file.is_file() and not file.name.startswith(".")]
     if not files:
-        raise ValueError(f"noisy must hold sound files, got {str(source)!r} without any.")
-    denoiser, failed = load_checkpoint(options.checkpoint), {}
+        raise ValueError(f"noisy must hold sound files, got none in {str(source)!r}; add some.")
+    denoiser = load_checkpoint(options.checkpoint)
+    failed: dict[str, Exception] = {}
     made = not target.exists()
     target.mkdir(exist_ok=True)
     try:
         for file in files:
-            keeps_name = file.suffix.lower() in (".wav", ".flac")
+            keeps_name = file.suffix.lower() in WRITABLE_SUFFIXES
             name = file.name if keeps_name else f"{file.name}.wav"  # call.mp3 and call.wav differ
             try:
                 print(_denoise_one(file, target / name, denoiser, options), flush=True)
@@ -94,7 +99,8 @@ def _denoise_folder(options: argparse.Namespace) -> int:
 
 def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse.Namespace) -> str:
     """Clean one file, with a line of progress if it is long; say in a line what was done."""
-    info, started = audio_info(noisy), time.perf_counter()
+    info = audio_info(noisy)
+    started = time.perf_counter()
 
     def show(done: int, total: int) -> None:
         spent = time.perf_counter() - started
@@ -113,12 +119,6 @@ def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse
         f"{clean}: {info.duration:.1f} s, {info.sample_rate} Hz, {info.num_channels} channel(s), "
         f"denoised in {time.perf_counter() - started:.1f} s{note if gain < 1 else ''}"
     )
-
-
-_CLEAR = "\033[K"  # wipes what is left of the line in a terminal
-
-
-_LONG_SECONDS = 30  # from here on, the command says how far it is
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from course_utils.denoise.streaming import BlockNet, block_network
 from course_utils.files import written_whole
 from course_utils.models import Denoiser
+from course_utils.validate import existing_folder
 
 OPSET = 20
 """The version of ONNX's set of operations that is written; runtimes since 2024 know it."""
@@ -29,7 +31,7 @@ class OneFrame(nn.Module):
     Notebook: 06
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: BlockNet) -> None:
         """Keep the network."""
         super().__init__()
         self.net = net
@@ -59,11 +61,15 @@ def empty_memory(denoiser: Denoiser) -> list[Tensor]:
     Returns:
         Tensors of zeros, as many and as large as the network hands from step to step.
 
+    Raises:
+        TypeError: The network of `denoiser` takes whole recordings only.
+        ValueError: `denoiser` is in training mode.
+
     Notebook: 06
     """
     silence = torch.zeros(1, denoiser.config.n_freqs, 1)
     with torch.inference_mode():
-        _, memory = denoiser.net.forward_block(silence, None)
+        _, memory = block_network(denoiser).forward_block(silence, None)
     return [torch.zeros(part.shape) for part in memory]
 
 
@@ -78,12 +84,14 @@ def export_one_frame(denoiser: Denoiser, path: str | os.PathLike) -> None:
         path: A file name that ends in .pt2, in a folder that exists; replaced if it is there.
 
     Raises:
-        ValueError: `denoiser` is in training mode, or `path` cannot be written.
+        FileNotFoundError: The folder of `path` does not exist.
+        TypeError: The network of `denoiser` takes whole recordings only.
+        ValueError: `denoiser` is in training mode, or `path` ends otherwise.
 
     Source: https://pytorch.org/docs/stable/export.html
     Notebook: 06
     """
-    target = _check(denoiser, path, ".pt2")
+    target = _target(path, ".pt2")
     program = _program(denoiser)
     with written_whole(target) as temporary:
         torch.export.save(program, temporary)
@@ -101,20 +109,22 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
         path: A file name that ends in .onnx, in a folder that exists; replaced if it is there.
 
     Raises:
+        FileNotFoundError: The folder of `path` does not exist.
         ImportError: The packages onnx and onnxscript, which PyTorch writes with, are missing.
-        ValueError: `denoiser` is in training mode, or `path` cannot be written.
+        TypeError: The network of `denoiser` takes whole recordings only.
+        ValueError: `denoiser` is in training mode, or `path` ends otherwise.
 
     Source: https://pytorch.org/docs/stable/onnx.html
     Notebook: 06
     """
-    target = _check(denoiser, path, ".onnx")
+    target = _target(path, ".onnx")
+    memory = empty_memory(denoiser)
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ImportError(
             f"ONNX needs {' and '.join(missing)}, which the lessons do without: "
-            "python -m pip install -r tests/requirements.txt installs them."
+            "python install.py tests installs them."
         )
-    count = range(len(empty_memory(denoiser)))
     # Every export would say on stderr that torchvision, which nothing here uses, is missing.
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = log.level
@@ -124,25 +134,23 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
             _program(denoiser),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["frame", *(f"memory_{n}" for n in count)],
-            output_names=["mask", *(f"next_memory_{n}" for n in count)],
+            input_names=["frame", *(f"memory_{n}" for n in range(len(memory)))],
+            output_names=["mask", *(f"next_memory_{n}" for n in range(len(memory)))],
             verbose=False,
         )
     finally:
         log.setLevel(level)
+    assert onnx_program is not None  # None only from the older exporter, dynamo=False
     with written_whole(target) as temporary:
         onnx_program.save(temporary)
 
 
-def _check(denoiser: Denoiser, path: str | os.PathLike, suffix: str) -> Path:
-    """Say what is wrong before any work is done; return the path."""
+def _target(path: str | os.PathLike, suffix: str) -> Path:
+    """Return the path of a file to write, or say what is wrong with it."""
     target = Path(path)
-    if denoiser.training:
-        raise ValueError("denoiser must be in eval mode, got training mode; call .eval() first.")
-    if target.suffix != suffix or not target.parent.is_dir():
-        raise ValueError(
-            f"path must end in {suffix} and lie in a folder that exists, got {str(target)!r}."
-        )
+    existing_folder(target.parent, "the folder of path")
+    if target.suffix != suffix:
+        raise ValueError(f"path must end in {suffix}, got {str(target)!r}; rename it.")
     return target
 
 
@@ -150,4 +158,4 @@ def _program(denoiser: Denoiser) -> torch.export.ExportedProgram:
     """Follow one step of the network and keep its operations as a graph."""
     frame = torch.zeros(1, denoiser.config.n_freqs, 1)
     inputs = (frame, *empty_memory(denoiser))
-    return torch.export.export(OneFrame(denoiser.net), inputs, strict=True)
+    return torch.export.export(OneFrame(block_network(denoiser)), inputs, strict=True)

@@ -13,17 +13,37 @@ import soundfile
 import torch
 from torch import Tensor
 
-from course_utils.audio import SAMPLE_RATE, AudioInfo, audio_info, encode, resample
-from course_utils.denoise.streaming import denoise_blocks, measure_level
-from course_utils.files import written_whole
+from course_utils.audio import (
+    SAMPLE_RATE,
+    AudioInfo,
+    audio_info,
+    encode,
+    refuse_damaged,
+    resample,
+)
+from course_utils.denoise.streaming import block_network, denoise_blocks, measure_level
+from course_utils.files import WRITABLE_SUFFIXES, written_whole
 from course_utils.models import Denoiser
-from course_utils.validate import validate_waveform
+from course_utils.validate import (
+    existing_file,
+    existing_folder,
+    validate_integer,
+    validate_number,
+    validate_same_shape,
+    validate_waveform,
+)
 
 _BLOCK_SECONDS = 10
-_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
-_SAMPLE_BYTES |= {"FLOAT": 4, "DOUBLE": 8}
+_SAMPLE_BYTES = {
+    "PCM_U8": 1,
+    "PCM_S8": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
-_MP3_SLACK = 0.1  # seconds; without a length in its header, that of an MP3 file is estimated
 
 
 def denoise_waveform(
@@ -51,25 +71,23 @@ def denoise_waveform(
         The estimate: shape, dtype and device of `waveform`, without a gradient.
 
     Raises:
-        TypeError: `waveform` is no float tensor, a number is no integer.
-        ValueError: `waveform` holds nothing, NaN or infinity, `block_seconds` is too short, or
-            the denoiser gives back another shape or values that are not finite.
+        TypeError: `waveform` is not a float tensor, a number not an integer, or what the
+            denoiser gives back not a float tensor.
+        ValueError: `waveform` holds nothing, NaN or infinity, a number is below 1, or the
+            denoiser gives back another shape or values that are not finite.
 
     Notebook: 06
     """
     validate_waveform(waveform)
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
-        raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; pass 16000.")
-    if isinstance(block_seconds, bool) or not isinstance(block_seconds, int):
-        raise TypeError(f"block_seconds must be an int, got {block_seconds!r}; try 10.")
-    if block_seconds < 1:
-        raise ValueError(f"block_seconds must be at least 1, got {block_seconds}; try 10.")
+    validate_integer(sample_rate, "sample_rate", minimum=1)
+    validate_integer(block_seconds, "block_seconds", minimum=1)
     channels = waveform.detach().reshape(-1, waveform.shape[-1])  # (channel, time)
     if isinstance(denoiser, Denoiser):
         blocks = channels.float().split(block_seconds * sample_rate, dim=-1)
         level = measure_level(blocks, sample_rate, at_rate=denoiser.config.sample_rate)
         pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level)
-        estimate = torch.cat([_checked(piece) for piece in pieces], dim=-1)
+        estimate = torch.cat(list(pieces), dim=-1)
+        validate_waveform(estimate, name="what denoiser gives back")
     else:
         estimate = _denoise_whole(channels, sample_rate, denoiser)
     return estimate.to(waveform.dtype).reshape(waveform.shape)
@@ -103,22 +121,28 @@ def denoise_file(
         beyond full scale; nearly always 1.
 
     Raises:
-        TypeError: `mix` is no number.
-        ValueError: `mix` out of range, `noisy` cannot be read whole, `clean` cannot be written.
+        FileNotFoundError: `noisy` or the folder of `clean` does not exist.
+        TypeError: `mix` is not a number, or `denoiser` not a Denoiser.
+        ValueError: `mix` is out of range, `denoiser` in training mode, `noisy` cannot be read
+            whole, or `clean` cannot be written.
 
     Notebook: 06
     """
-    source, target = Path(noisy), Path(clean)
-    check_mix(mix)
-    check_target(source, target, force=overwrite)
+    target = Path(clean)
+    validate_number(mix, "mix", minimum=0, maximum=1)
+    source = existing_file(noisy, "noisy")
+    refuse_target(source, target, replace=overwrite)
+    block_network(denoiser)  # or say now, and not after the first reading, that it cannot be used
     info = audio_info(source)
     rate = denoiser.config.sample_rate
-    level = measure_level(_read_blocks(source, info), info.sample_rate, at_rate=rate)
+    level = measure_level(_read_blocks(source), info.sample_rate, at_rate=rate)
 
     def estimates() -> Iterator[Tensor]:
-        blocks, done = _read_blocks(source, info), 0
+        done = 0
+        blocks = _read_blocks(source)
         for piece in denoise_blocks(blocks, info.sample_rate, denoiser, level=level, mix=mix):
-            yield _checked(piece)
+            validate_waveform(piece, name="what denoiser gives back")
+            yield piece
             done += piece.shape[-1]
             if on_block:
                 on_block(done, info.num_frames)
@@ -133,42 +157,24 @@ def denoise_file(
     return 1 / peak if loud else 1.0
 
 
-def check_mix(mix: float) -> None:
-    """Say what is wrong with a share of the noisy sound.
+def refuse_target(noisy: Path, clean: Path, *, replace: bool) -> None:
+    """Refuse a file to write before any work is done for it.
 
     Args:
-        mix: The share.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It lies outside of 0 to 1.
-    """
-    if isinstance(mix, bool) or not isinstance(mix, int | float):
-        raise TypeError(f"mix must be a number, got {mix!r}; try 0.3.")
-    if not 0 <= mix <= 1:
-        raise ValueError(f"mix must lie from 0 to 1, got {mix}; 0.3 keeps some of the room.")
-
-
-def check_target(noisy: Path, clean: Path, *, force: bool) -> None:
-    """Say what is wrong with the file to write before any work is done for it.
-
-    Args:
-        noisy: The file to read.
+        noisy: The file to read; it exists.
         clean: The file to write.
-        force: Whether one that is there may be replaced.
+        replace: Whether one that is there may be replaced.
 
     Raises:
+        FileNotFoundError: The folder of `clean` does not exist.
         ValueError: `clean` cannot be written.
     """
-    if clean.suffix.lower() not in (".wav", ".flac"):
-        raise ValueError(f"clean must end in .wav or .flac, got {str(clean)!r}; rename it.")
-    if not clean.parent.is_dir():
-        raise ValueError(f"clean must lie in a folder that exists, got {str(clean)!r}; make it.")
-    if clean.is_dir():
-        raise ValueError(f"clean must name a file, got the folder {str(clean)!r}; add a name.")
-    if clean.exists() and noisy.exists() and clean.samefile(noisy):
+    existing_folder(clean.parent, "the folder of clean")
+    if clean.suffix.lower() not in WRITABLE_SUFFIXES or clean.is_dir():
+        raise ValueError(f"clean must be a .wav or .flac file, got {str(clean)!r}; rename it.")
+    if clean.exists() and clean.samefile(noisy):
         raise ValueError(f"clean must be another file than noisy, got {str(clean)!r} twice.")
-    if clean.exists() and not force:
+    if clean.exists() and not replace:
         raise ValueError(f"clean {str(clean)!r} exists already; pass --force to replace it.")
 
 
@@ -182,33 +188,29 @@ def _subtype(subtype: str, target: Path) -> str:
     return "PCM_16" if subtype in ("PCM_U8", "PCM_S8") else "PCM_24"
 
 
-def _read_blocks(path: Path, info: AudioInfo) -> Iterator[Tensor]:
+def _read_blocks(path: Path) -> Iterator[Tensor]:
     """Read a file as (channel, time) blocks; a damaged one is an error in words."""
     num_read = 0
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            size = _BLOCK_SECONDS * info.sample_rate
+    with soundfile.SoundFile(str(path)) as file:
+        damage = None
+        size = _BLOCK_SECONDS * file.samplerate
+        try:
             while len(samples := file.read(size, dtype="float32", always_2d=True)):
                 block = torch.from_numpy(samples.T.copy())
                 validate_waveform(block, name=f"the audio in {str(path)!r}")
                 num_read += block.shape[-1]
                 yield block
-        damaged = None
-    except soundfile.LibsndfileError as error:
-        damaged = error
-    slack = round(_MP3_SLACK * info.sample_rate) if info.format == "MP3" else 0
-    if damaged or num_read < info.num_frames - slack:
-        raise ValueError(
-            f"path {str(path)!r} was cut short or damaged ({num_read} of {info.num_frames} frames "
-            "could be read); copy or export it again."
-        ) from damaged
+        except soundfile.LibsndfileError as error:
+            damage = error
+        refuse_damaged(path, file, num_read=num_read, num_frames=file.frames, damage=damage)
 
 
 def _write_blocks(
     path: Path, target: Path, blocks: Iterator[Tensor], info: AudioInfo, subtype: str
 ) -> float:
     """Write (channel, time) blocks, whole numbers cut off at full scale; return the peak."""
-    peak, file_format = 0.0, target.suffix[1:].upper()
+    peak = 0.0
+    file_format = target.suffix[1:].upper()
     num_bytes = _SAMPLE_BYTES[subtype] * info.num_frames * info.num_channels
     if file_format == "WAV" and num_bytes > _WAV_BYTES:
         file_format = "RF64"
@@ -221,33 +223,21 @@ def _write_blocks(
                 file.write(encode(block.clamp(-1, 1) if "PCM" in subtype else block, subtype))
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(
-            f"clean {str(target)!r} could not be written ({error}); check the number of channels, "
-            "the sample rate and the free space."
+            f"clean must be a file that can be written, got {str(target)!r} ({error}); check the "
+            "number of channels, the sample rate and the free space."
         ) from error
     return peak
 
 
-def _denoise_whole(channels: Tensor, sample_rate: int, denoiser) -> Tensor:
+def _denoise_whole(
+    channels: Tensor, sample_rate: int, denoiser: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Denoise (channel, time) in one piece and check what comes back."""
     work = channels.to(torch.float32) if channels.element_size() < 4 else channels
     at_rate = resample(work, sample_rate, SAMPLE_RATE)
     with torch.inference_mode():
         estimate = denoiser(at_rate)
-    if not isinstance(estimate, Tensor) or estimate.shape != at_rate.shape:
-        got = tuple(estimate.shape) if isinstance(estimate, Tensor) else type(estimate).__name__
-        raise ValueError(
-            f"denoiser must give back the shape {tuple(at_rate.shape)} that it got, got {got}; "
-            "pass a Denoiser or a function of the same kind."
-        )
-    estimate = _checked(estimate.clone())  # outside of inference mode: an ordinary tensor again
+    validate_waveform(estimate, name="what denoiser gives back")
+    validate_same_shape(estimate, at_rate, ("what denoiser gives back", "what it gets"))
+    estimate = estimate.clone()  # outside of inference mode: an ordinary tensor again
     return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]
-
-
-def _checked(estimate: Tensor) -> Tensor:
-    """Give an estimate back if it is finite."""
-    if not bool(torch.isfinite(estimate).all()):
-        raise ValueError(
-            "denoiser must give back finite samples, got NaN or infinity; train it again or "
-            "load another checkpoint."
-        )
-    return estimate

@@ -8,7 +8,7 @@ memory than the first.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from numbers import Real
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,12 +16,58 @@ from torch.nn import functional
 
 from course_utils import features
 from course_utils.audio import resample
-from course_utils.levels import WORKING_LEVEL
+from course_utils.levels import working_gain
 from course_utils.models import Denoiser
-from course_utils.validate import validate_waveform
+from course_utils.validate import validate_number, validate_waveform
 
 _LEVEL_SECONDS = 0.5  # what the running level remembers; longer scores alike, adapts later
-_FILTER_WIDTH, _ROLLOFF = 6, 0.99  # of the filter in `audio.resample`: torchaudio's defaults
+# Of the filter in `audio.resample`: torchaudio's defaults.
+_FILTER_WIDTH = 6
+_ROLLOFF = 0.99
+
+Memory = tuple[Tensor, ...]
+"""What a network hands from one block to the next."""
+
+
+@runtime_checkable
+class BlockNet(Protocol):
+    """A mask network that can take a recording block by block, as `MaskNet` can."""
+
+    def forward_block(self, noisy_magnitude: Tensor, state: Memory | None) -> tuple[Tensor, Memory]:
+        """Estimate the mask of the next block (batch, freq, frame); None begins a recording."""
+
+
+class _Stage(Protocol):
+    """Something that is fed pieces (..., time) and gives back what is ready."""
+
+    def feed(self, samples: Tensor) -> Tensor: ...
+
+    def flush(self) -> Tensor: ...
+
+
+def block_network(denoiser: Denoiser) -> BlockNet:
+    """Take the network out of a denoiser that is to run piece by piece.
+
+    Args:
+        denoiser: In eval mode, around a network with `forward_block`.
+
+    Returns:
+        The network.
+
+    Raises:
+        TypeError: `denoiser` is not a Denoiser, or its network takes whole recordings only.
+        ValueError: `denoiser` is in training mode.
+
+    Notebook: 06
+    """
+    net = getattr(denoiser, "net", denoiser)
+    if not isinstance(denoiser, Denoiser) or not isinstance(net, BlockNet):
+        raise TypeError(
+            f"denoiser must be a Denoiser around a MaskNet, got {type(net).__name__}; load one."
+        )
+    if denoiser.training:
+        raise ValueError("denoiser must be in eval mode, got training mode; call .eval() first.")
+    return net
 
 
 class StreamingDenoiser:
@@ -46,7 +92,8 @@ class StreamingDenoiser:
             for each channel. None measures it as the sound comes.
 
     Raises:
-        TypeError: `denoiser` is no Denoiser, or its network takes whole recordings only.
+        TypeError: `denoiser` is not a Denoiser, its network takes whole recordings only, or
+            `level` is not a number or a float tensor.
         ValueError: `denoiser` is in training mode or its STFT cannot be undone frame by frame,
             `level` is negative or not finite.
 
@@ -54,24 +101,14 @@ class StreamingDenoiser:
     """
 
     def __init__(self, denoiser: Denoiser, *, level: float | Tensor | None = None) -> None:
-        if not isinstance(denoiser, Denoiser) or not hasattr(denoiser.net, "forward_block"):
-            raise TypeError(
-                "denoiser must be a Denoiser around a MaskNet, got "
-                f"{type(getattr(denoiser, 'net', denoiser)).__name__}; what needs the whole "
-                "recording at once cannot run live."
-            )
-        if denoiser.training:
-            raise ValueError(
-                "denoiser must be in eval mode, got training mode; call .eval() first."
-            )
+        self._net = block_network(denoiser)
         config = denoiser.config
         if not (config.center and config.invertible):
             raise ValueError(
-                f"denoiser must have a centred STFT that can be undone, got {config}; "
-                "use the STFTConfig of the course."
+                f"denoiser must have a centred, invertible STFT, got {config}; use STFTConfig()."
             )
         self.denoiser = denoiser
-        self._level = None if level is None else _check_level(level)
+        self._level = None if level is None else _as_column(level)
         self._config = replace(config, center=False)  # the stream brings its own zeros
         left = (config.n_fft - config.win_length) // 2
         right = config.n_fft - config.win_length - left
@@ -90,16 +127,17 @@ class StreamingDenoiser:
 
     def reset(self) -> None:
         """Forget everything that was heard; the next sample begins a new recording."""
-        self._shape = None  # of a piece, without time: known when the first one comes
-        self._taken = self._given = 0
-        self._memory = None
+        self._shape: torch.Size | None = None  # of a piece, without time: known with the first
+        self._taken = 0
+        self._given = 0
+        self._memory: Memory | None = None
 
     def feed(self, samples: Tensor) -> Tensor:
         """Take the next samples and give back those that are ready.
 
         Args:
-            samples: Finite waveform (..., time) at the rate of the denoiser and on its device,
-                any number of samples, none too; the same channels in every call.
+            samples: Finite waveform (..., time) at the rate of the denoiser and on its device, of
+                any length, also 0; the same channels in every call.
 
         Returns:
             The next cleaned samples (..., time), maybe none, in the dtype of `samples`.
@@ -121,11 +159,11 @@ class StreamingDenoiser:
         Returns:
             The last cleaned samples (..., time), float32: as many came out in all as went in.
         """
-        if not self._taken:
+        if self._shape is None or not self._taken:
             self.reset()
             return torch.zeros(0)
-        shape, hop_length = self._shape, self._config.hop_length
-        n_zeros = -self._taken % hop_length + self._config.n_fft // 2
+        shape = self._shape
+        n_zeros = -self._taken % self._config.hop_length + self._config.n_fft // 2
         missing = self._taken - self._given
         cleaned = self._clean(self._waiting.new_zeros(len(self._waiting), n_zeros))
         rest = max(0, missing - cleaned.shape[-1])
@@ -139,35 +177,37 @@ class StreamingDenoiser:
             validate_waveform(samples, name="samples")
         shape = samples.shape[:-1]
         if self._shape is None:
-            self._begin(shape, samples.device)
+            self._shape = self._begin(shape, samples.device)
         if shape != self._shape:
             raise ValueError(
-                f"samples must keep the shape (..., time) of the first piece, {(*self._shape,)}, "
-                f"got {(*shape,)}; call reset() before another recording."
+                f"samples must have the channels {tuple(self._shape)} of the first piece, got "
+                f"{tuple(shape)}; call reset() before another recording."
             )
         self._taken += samples.shape[-1]
         return samples.detach().reshape(max(1, math.prod(shape)), -1).float()
 
-    def _begin(self, shape: torch.Size, device: torch.device) -> None:
+    def _begin(self, shape: torch.Size, device: torch.device) -> torch.Size:
         """Lay out the state: zeros before the first sample, nothing overlapping yet."""
-        n_rows, n_fft = max(1, math.prod(shape)), self._config.n_fft
-        if self._level is not None and self._level.numel() not in (1, n_rows):
+        n_rows = max(1, math.prod(shape))
+        n_fft = self._config.n_fft
+        if self._level is not None and len(self._level) not in (1, n_rows):
             raise ValueError(
                 f"level must be one number or one for each of {n_rows} channels, got "
-                f"{self._level.numel()}; measure it on the same recording."
+                f"{len(self._level)}; measure it on the same recording."
             )
-        self._shape = shape
         self._waiting = torch.zeros(n_rows, n_fft // 2, device=device)
         # The sum of overlapping frames, and in one more row that of their squared windows.
         self._overlap = torch.zeros(n_rows + 1, n_fft - self._config.hop_length, device=device)
         self._lead = n_fft // 2  # samples before the first one: never given back
         self._power = torch.zeros(n_rows, device=device)  # the running level, squared
         self._frames_heard = torch.zeros(n_rows, device=device)
+        return shape
 
     @torch.inference_mode()
     def _clean(self, rows: Tensor) -> Tensor:
         """Clean every frame that is complete: (row, time) -> the samples that are now ready."""
-        n_fft, hop_length = self._config.n_fft, self._config.hop_length
+        n_fft = self._config.n_fft
+        hop_length = self._config.hop_length
         waiting = torch.cat([self._waiting, rows], dim=-1)
         n_frames = max(0, (waiting.shape[-1] - n_fft) // hop_length + 1)
         ready = n_frames * hop_length
@@ -179,8 +219,8 @@ class StreamingDenoiser:
         spectrogram = features.stft(seen, self._config)  # (row, freq, frame)
         gain = self._gain(seen[:, -ready:].unflatten(-1, (n_frames, hop_length)))
         magnitude = features.magnitude(spectrogram) * gain
-        mask, memory = self.denoiser.net.forward_block(magnitude, self._memory)
-        self._memory = memory and tuple(part.clone() for part in memory)
+        mask, memory = self._net.forward_block(magnitude, self._memory)
+        self._memory = _copied(memory)
         total = self._overlap_add(features.apply_mask(spectrogram, mask), seen.shape[-1])
         self._overlap = total[:, ready:].clone()
         total = total[:, min(self._lead, ready) : ready]
@@ -194,7 +234,8 @@ class StreamingDenoiser:
         window = self._window[:, None].to(frames.device)  # (n_fft, 1)
         squares = window.square().expand(1, -1, frames.shape[-1])
         parts = torch.cat([frames * window, squares])  # (row + 1, n_fft, frame)
-        hop_length, n_fft = self._config.hop_length, self._config.n_fft
+        n_fft = self._config.n_fft
+        hop_length = self._config.hop_length
         total = functional.fold(parts, (1, length), (1, n_fft), stride=(1, hop_length))[:, 0, 0]
         total[:, : self._overlap.shape[-1]] += self._overlap
         return total
@@ -202,7 +243,7 @@ class StreamingDenoiser:
     def _gain(self, fresh: Tensor) -> Tensor:
         """Bring each frame to the network's level: new samples (row, frame, hop) -> a factor."""
         if self._level is not None:
-            return _gain_to_working_level(self._level.reshape(-1, 1, 1).to(fresh.device))
+            return working_gain(self._level[..., None].to(fresh.device))
         longest = max(1, round(_LEVEL_SECONDS * 1000 / self._config.ms_per_frame))
         levels = []
         for power in fresh.square().mean(dim=-1).unbind(dim=-1):  # (row,)
@@ -211,7 +252,7 @@ class StreamingDenoiser:
             share = heard / self._frames_heard.clamp(min=1)
             self._power = self._power + share * (power - self._power)
             levels.append(self._power.sqrt())
-        return _gain_to_working_level(torch.stack(levels, dim=-1)[:, None])  # (row, 1, frame)
+        return working_gain(torch.stack(levels, dim=-1)[:, None])  # (row, 1, frame)
 
 
 class StreamingResampler:
@@ -225,13 +266,16 @@ class StreamingResampler:
     """
 
     def __init__(self, orig_freq: int, new_freq: int) -> None:
-        self.orig_freq, self.new_freq = orig_freq, new_freq
+        self.orig_freq = orig_freq
+        self.new_freq = new_freq
         divisor = math.gcd(orig_freq, new_freq)
         # Every `old` samples in give `new` samples out, and then the filter repeats itself.
-        self._old, self._new = orig_freq // divisor, new_freq // divisor
+        self._old = orig_freq // divisor
+        self._new = new_freq // divisor
         width = math.ceil(_FILTER_WIDTH * self._old / (_ROLLOFF * min(self._old, self._new)))
         self._context = math.ceil(width / self._old)  # repeats that the filter reaches, each side
-        self._waiting, self._done = None, 0  # the last samples, and the repeats already given
+        self._waiting: Tensor | None = None  # the last samples
+        self._done = 0  # repeats already given
 
     def feed(self, samples: Tensor) -> Tensor:
         """Take the next samples (..., time) and give back those that are ready, maybe none."""
@@ -246,7 +290,8 @@ class StreamingResampler:
         resampled = resample(samples, self.orig_freq, self.new_freq)
         resampled = resampled[..., self._done * self._new : ready * self._new]
         kept = max(0, ready - self._context)
-        self._waiting, self._done = samples[..., kept * self._old :].clone(), ready - kept
+        self._waiting = samples[..., kept * self._old :].clone()
+        self._done = ready - kept
         return resampled
 
     def flush(self) -> Tensor:
@@ -273,8 +318,9 @@ def measure_level(blocks: Iterable[Tensor], sample_rate: int, *, at_rate: int) -
 
     Notebook: 06
     """
-    resampler, energy, count = StreamingResampler(sample_rate, at_rate), 0.0, 0
-    for piece in _with_rest(resampler, blocks):
+    energy = torch.tensor(0.0, dtype=torch.float64)
+    count = 0
+    for piece in _with_rest(StreamingResampler(sample_rate, at_rate), blocks):
         energy = energy + piece.double().square().sum(dim=-1, keepdim=True)
         count += piece.shape[-1]
     if not count:
@@ -295,14 +341,15 @@ def denoise_blocks(
         mix: Share of the noisy sound in the result, 0 to 1.
 
     Yields:
-        Cleaned pieces (channel, time), not those lengths, but together as long as the input.
+        Cleaned pieces (channel, time) of other lengths, together as long as the input.
 
     Notebook: 06
     """
     rate = denoiser.config.sample_rate
-    down, up = StreamingResampler(sample_rate, rate), StreamingResampler(rate, sample_rate)
+    down = StreamingResampler(sample_rate, rate)
     stream = StreamingDenoiser(denoiser, level=level)
-    waiting = []  # noisy samples whose estimate has not come yet
+    up = StreamingResampler(rate, sample_rate)
+    waiting: list[Tensor] = []  # noisy samples whose estimate has not come yet
 
     def remember() -> Iterator[Tensor]:
         for block in blocks:
@@ -317,7 +364,7 @@ def denoise_blocks(
         yield (1 - mix) * piece + mix * noisy[..., : piece.shape[-1]]
 
 
-def _with_rest(stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+def _with_rest(stage: _Stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
     """Pass pieces through a stage with `feed` and `flush`; leave out the empty ones."""
     for piece in pieces:
         ready = stage.feed(piece)
@@ -328,16 +375,15 @@ def _with_rest(stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         yield rest
 
 
-def _check_level(level: float | Tensor) -> Tensor:
-    """Return a level as a float32 tensor, or say what is wrong with it."""
-    if isinstance(level, bool) or not isinstance(level, Real | Tensor):
-        raise TypeError(f"level must be a number or a tensor, got {level!r}; pass the RMS.")
-    level = torch.as_tensor(level, dtype=torch.float32)
-    if not level.numel() or not bool((level.isfinite() & (level >= 0)).all()):
-        raise ValueError(f"level must be finite and at least 0, got {level}; pass the RMS.")
-    return level
+def _as_column(level: float | Tensor) -> Tensor:
+    """Lay a level out as (row, 1), float32, or say what is wrong with it."""
+    if not isinstance(level, Tensor):
+        validate_number(level, "level", minimum=0)
+        return torch.full((1, 1), float(level))
+    validate_waveform(level.reshape(-1), name="level")
+    return level.detach().float().reshape(-1, 1)
 
 
-def _gain_to_working_level(level: Tensor) -> Tensor:
-    """Turn a level into the factor that leads to the network's level; silence stays silence."""
-    return torch.where(level > 1e-10, WORKING_LEVEL / level.clamp(min=1e-10), 1.0)
+def _copied(memory: Memory | None) -> Memory | None:
+    """Copy a memory, for a view would keep a whole piece alive; some networks have none."""
+    return None if memory is None else tuple(part.clone() for part in memory)

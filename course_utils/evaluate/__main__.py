@@ -12,6 +12,7 @@ from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.evaluate.pairs import BASELINES, make_test_pairs, read_pairs, score_pairs
 from course_utils.evaluate.tables import format_table, write_csv
 from course_utils.metrics import SCORES
+from course_utils.validate import existing_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +50,8 @@ def _run(options: argparse.Namespace) -> None:
     """Score and print; everything that can be wrong is checked before the long part."""
     if (options.noisy is None) != (options.clean is None):
         raise ValueError("--noisy and --clean belong together, got only one; pass both folders.")
-    if options.csv is not None and not options.csv.parent.is_dir():
-        raise ValueError(f"--csv must lie in a folder that exists, got {str(options.csv)!r}.")
+    if options.csv is not None:
+        existing_folder(options.csv.parent, "the folder of --csv")
     methods = dict(BASELINES)
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
         methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)

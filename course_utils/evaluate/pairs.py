@@ -16,9 +16,10 @@ from course_utils.audio import SAMPLE_RATE
 from course_utils.baselines import do_nothing, spectral_subtraction, wiener_filter
 from course_utils.corpus import DATA_DIR, Clip, select
 from course_utils.datasets import NoisyCleanDataset
-from course_utils.metrics import SCORES, score_clip
+from course_utils.metrics import SCORES, compare_scores, score_clip
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.preprocessing import normalize_pair
+from course_utils.validate import existing_folder, validate_integer, validate_number
 
 _ABOUT = ("name", "kind", "snr_db", "noise", "voice", "room")
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -86,25 +87,26 @@ def make_test_pairs(
         The pairs at 16 kHz, ordered by noise, sentence, room, then SNR.
 
     Raises:
+        FileNotFoundError: There is no manifest in `data_dir`.
+        TypeError: A number of the wrong type.
         ValueError: Options out of range, or clips that the folder lacks.
 
     Notebook: 06
     """
-    if sentences_per_noise < 1:
-        raise ValueError(f"sentences_per_noise must be at least 1, got {sentences_per_noise}.")
-    if not seconds >= 0.5:
-        raise ValueError(f"seconds must be at least 0.5 for STOI and PESQ, got {seconds}; try 4.")
-    if noises_per_kind is not None and noises_per_kind < 1:
-        raise ValueError(f"noises_per_kind must be at least 1, got {noises_per_kind}; or None.")
+    validate_integer(sentences_per_noise, "sentences_per_noise", minimum=1)
+    validate_number(seconds, "seconds", minimum=0.5)  # STOI and PESQ need as much
+    if noises_per_kind is not None:
+        validate_integer(noises_per_kind, "noises_per_kind", minimum=1)
     sentences = _take_turns(select(role="speech", split=split, data_dir=data_dir))
     noises = _first_of_each_kind(
         select(role="noise", split=split, data_dir=data_dir), noises_per_kind
     )
-    rooms = {"dry": None}
+    rooms: dict[str, Tensor | None] = {"dry": None}
     if in_rooms:
         rooms |= {c.kind: c.load() for c in select(role="room", split=split, data_dir=data_dir)}
     generator = torch.Generator().manual_seed(seed)
-    pairs, turn = [], 0
+    pairs: list[EvaluationPair] = []
+    turn = 0
     for noise_clip in noises:
         recording = noise_clip.load()
         for _ in range(sentences_per_noise):
@@ -130,15 +132,19 @@ def read_pairs(noisy_dir: str | os.PathLike, clean_dir: str | os.PathLike) -> li
         The pairs at 16 kHz; kind, noise and voice stay empty, snr_db None.
 
     Raises:
-        ValueError: Folders that are missing or do not match.
+        FileNotFoundError: A folder is missing.
+        ValueError: Folders without sound, or that do not match.
 
     Notebook: 06
     """
+    existing_folder(noisy_dir, "noisy_dir")
+    existing_folder(clean_dir, "clean_dir")
     dataset = NoisyCleanDataset(noisy_dir, clean_dir, sample_rate=SAMPLE_RATE)
-    return [
-        EvaluationPair(name=name, noisy=noisy, clean=clean)
-        for name, (noisy, clean) in zip(dataset.names, dataset, strict=True)
-    ]
+    pairs = []
+    for index, name in enumerate(dataset.names):
+        noisy, clean = dataset[index]
+        pairs.append(EvaluationPair(name=name, noisy=noisy, clean=clean))
+    return pairs
 
 
 def score_pairs(
@@ -174,11 +180,7 @@ def score_pairs(
                 estimate = denoiser(pair.noisy)
             same = torch.equal(estimate, pair.noisy)  # saves scoring "do nothing" twice
             after = before if same else _score(pair, method, estimate, scores)
-            row = {"method": method} | about
-            for key in scores:
-                row[f"input_{key}"], row[key] = before[key], after[key]
-                row[f"{key}_improvement"] = after[key] - before[key]
-            rows.append(row)
+            rows.append({"method": method, **about, **compare_scores(before, after)})
         if on_pair is not None:
             on_pair(number, len(pairs))
     return rows

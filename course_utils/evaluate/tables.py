@@ -9,6 +9,7 @@ from pathlib import Path
 
 from course_utils.files import written_whole
 from course_utils.metrics import summarize
+from course_utils.validate import existing_folder
 
 DECIMALS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 1}
 
@@ -50,8 +51,8 @@ def format_table(
     table = [["", *map(_title, columns)]]
     for mean in means:
         found = (values.get((mean[lines], column)) for column in columns)
-        cells = ["" if value is None else f"{value:z.{places}f}" for value in found]
-        table.append([_title(mean[lines]), *cells])
+        texts = ["" if value is None else f"{value:z.{places}f}" for value in found]
+        table.append([_title(mean[lines]), *texts])
     if overall:
         table[0].append("all clips [95 % interval]")
         for text, mean in zip(table[1:], means, strict=True):
@@ -68,23 +69,25 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
         rows: Mappings with the same keys.
 
     Raises:
-        ValueError: No rows, or a folder that does not exist.
+        FileNotFoundError: The folder of `path` does not exist.
+        ValueError: No rows, rows with other keys than the first, or `path` is a folder.
 
     Notebook: 06
     """
     target = Path(path)
     if not rows:
         raise ValueError("rows must hold at least one line to write, got none; score some first.")
-    if not target.parent.is_dir() or target.is_dir():
-        raise ValueError(f"path must name a file in a folder that exists, got {str(target)!r}.")
+    existing_folder(target.parent, "the folder of path")
+    if target.is_dir():
+        raise ValueError(f"path must be a file, got the folder {str(target)!r}; add a name.")
     with written_whole(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _title(value) -> str:
-    """A number of dB as "-5 dB", anything else as it is."""
+def _title(value: object) -> str:
+    """Write a number of dB as "-5 dB", anything else as it is."""
     return f"{value:g} dB" if isinstance(value, int | float) else str(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Feedback:
         message: What is right, or what is still wrong and where to look.
 
     Raises:
-        TypeError: If ``passed`` is no bool or ``message`` no string.
+        TypeError: If ``passed`` is not a bool or ``message`` not a string.
         ValueError: If ``message`` is empty: a check must always say something.
 
     Notebook: all
@@ -56,7 +57,7 @@ class NotYetError(Exception):
     """Carries the sentence of a check that has found something wrong."""
 
 
-def call_answer(function: Callable, *arguments: object) -> object:
+def call_answer(function: Callable, *arguments: Any) -> Any:
     """Call a learner's function on copies of the arguments.
 
     Args:
@@ -67,7 +68,7 @@ def call_answer(function: Callable, *arguments: object) -> object:
         What the function returns, never None.
 
     Raises:
-        NotYetError: If it is no function, raises anything, changes an input or returns None.
+        NotYetError: If it is not a function, raises anything, changes an input or returns None.
 
     Notebook: all
     """

@@ -86,7 +86,8 @@ def check_split(
     try:
         for seed in range(4):
             draw = random.Random(seed)
-            voices, noises = [f"voice {k}" for k in "ABCDE"], [f"noise {k}" for k in range(6)]
+            voices = [f"voice {k}" for k in "ABCDE"]
+            noises = [f"noise {k}" for k in range(6)]
             pairs = [
                 {"name": f"{v[-1]}{n[-1]}_{take}", "voice": v, "noise": n}
                 for v in voices
@@ -94,7 +95,8 @@ def check_split(
                 for take in range(2)
             ]
             draw.shuffle(pairs)
-            test_voices, test_noises = set(draw.sample(voices, 2)), set(draw.sample(noises, 2))
+            test_voices = set(draw.sample(voices, 2))
+            test_noises = set(draw.sample(noises, 2))
             answer = call_answer(
                 split_pairs, [dict(p) for p in pairs], set(test_voices), set(test_noises)
             )
@@ -248,7 +250,8 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
             f"noisy has shape {tuple(got_noisy.shape)} and clean {tuple(got_clean.shape)}; after "
             "cutting the start of noisy, cut as much off the end of clean."
         )
-    want_noisy, want_clean = noisy[:, delay:], clean[:, : length - delay]
+    want_noisy = noisy[:, delay:]
+    want_clean = clean[:, : length - delay]
     if torch.equal(got_noisy, want_noisy) and torch.equal(got_clean, want_clean):
         return
     if torch.equal(got_noisy, want_clean) and torch.equal(got_clean, want_noisy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -118,7 +119,8 @@ def _check_tensor(result: object, shape: torch.Size, name: str) -> None:
 
 def _check_floats(result: Tensor, samples: Tensor) -> None:
     """Compare with the right floats and with those of the usual wrong divisors."""
-    got, whole = result.double(), samples.double()
+    got = result.double()
+    whole = samples.double()
 
     def same(other: Tensor) -> bool:
         return torch.allclose(got, other, rtol=1e-6, atol=1e-7)
@@ -161,7 +163,7 @@ def _check_floats(result: Tensor, samples: Tensor) -> None:
     )
 
 
-def _check_loss(result: object, estimate: Tensor, reference: Tensor, lengths: list[int]) -> None:
+def _check_loss(result: Any, estimate: Tensor, reference: Tensor, lengths: list[int]) -> None:
     """Compare a loss with the right one and with the usual wrong ones."""
     if isinstance(result, Tensor) and result.numel() != 1:
         raise NotYetError(f"the loss should be one number and has shape {tuple(result.shape)}.")
@@ -192,7 +194,8 @@ def _losses(
     squared = difference.square()
     counts = torch.tensor(lengths)
     real = torch.arange(squared.shape[-1]) < counts[:, None, None]
-    total, num_real = float((squared * real).sum()), sum(lengths)
+    total = float((squared * real).sum())
+    num_real = sum(lengths)
     one_more = torch.arange(squared.shape[-1]) <= counts[:, None, None]
     every_pair = torch.arange(squared.shape[-1]) < counts[:, None]  # (batch, time): 1 is missing
     return total / num_real, {
@@ -244,8 +247,9 @@ def _check_gains(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Ten
         new_clean, clean * expected, atol=1e-5
     ):
         return
-    gains = [_gain(new_noisy, noisy), _gain(new_clean, clean)]
-    if None in gains:
+    noisy_gain = _gain(new_noisy, noisy)
+    clean_gain = _gain(new_clean, clean)
+    if noisy_gain is None or clean_gain is None:
         if None not in (_gain(new_noisy, clean), _gain(new_clean, noisy)):
             raise NotYetError("the two are turned round; return noisy first, then clean.")
         raise NotYetError("a member changed its form; multiply by one number and do nothing else.")
@@ -254,19 +258,19 @@ def _check_gains(new_noisy: Tensor, new_clean: Tensor, noisy: Tensor, clean: Ten
             "with a silent noisy member the clean one should still peak at 0.99; take the gain "
             "from the louder of the two."
         )
-    if abs(gains[0] - gains[1]) > 1e-3 * expected:
+    if abs(noisy_gain - clean_gain) > 1e-3 * expected:
         raise NotYetError(
-            f"noisy got a gain of {gains[0]:.3f} and clean {gains[1]:.3f}; the same number has to "
-            "multiply both."
+            f"noisy got a gain of {noisy_gain:.3f} and clean {clean_gain:.3f}; the same number has "
+            "to multiply both."
         )
-    peak = gains[0] * loudest
-    if abs(gains[0] * max(float(noisy.max()), float(clean.max())) - 0.99) < 1e-3:
+    peak = noisy_gain * loudest
+    if abs(noisy_gain * max(float(noisy.max()), float(clean.max())) - 0.99) < 1e-3:
         raise NotYetError(
             f"the largest sample above zero is at 0.99, but one below zero reaches {-peak:.2f}; "
             "take abs() before max()."
         )
     raise NotYetError(
-        f"both got the gain {gains[0]:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
+        f"both got the gain {noisy_gain:.3f}, so the louder one peaks at {peak:.2f}; take the gain "
         "from the louder of the two and aim at 0.99."
     )
 

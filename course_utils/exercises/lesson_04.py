@@ -69,7 +69,9 @@ def check_causal_conv(causal_conv: Callable[[Tensor, Tensor], Tensor]) -> Feedba
             x = torch.randn(batch, n_in, 9, 12, generator=generator)
             weight = torch.randn(n_out, n_in, tall, wide, generator=generator)
             answer = call_answer(causal_conv, x, weight)
-            _check_causal(answer, call_answer(causal_conv, _poked(x), weight), x, weight)
+            _check_causal(
+                answer, call_answer(causal_conv, _with_later_frames_changed(x), weight), x, weight
+            )
     except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(True, "every shape is kept, the past is unmoved, and the present counts.")
@@ -106,7 +108,8 @@ def check_conv_cost(
 
 def _field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     """Add what each layer sees beyond one place, in places of the input."""
-    seen, step = 1, 1
+    seen = 1
+    step = 1
     for kernel, stride in zip(kernels, strides, strict=True):
         seen += (kernel - 1) * step
         step *= stride
@@ -165,7 +168,7 @@ def _check_field(answer: object, case: tuple, answers: list, cases: list) -> Non
     )
 
 
-def _poked(x: Tensor) -> Tensor:
+def _with_later_frames_changed(x: Tensor) -> Tensor:
     """Change everything from frame 7 on."""
     later = x.clone()
     later[..., 7:] += 10.0
@@ -222,7 +225,8 @@ def _check_cost(
         raise NotYetError(f"return two numbers, (parameters, multiply_adds), not {answer!r}.")
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in answer):
         raise NotYetError(f"counts are whole numbers, and your function gave {answer!r}.")
-    area, places = kernel[0] * kernel[1], output_size[0] * output_size[1]
+    area = kernel[0] * kernel[1]
+    places = output_size[0] * output_size[1]
     weights = out_channels * in_channels * area
     layer = (
         f"for {in_channels} to {out_channels} channels, kernel {kernel} and output {output_size}"

@@ -159,13 +159,13 @@ def _check_steps(answer: Callable, seed: int) -> None:
     judged: list[tuple[Tensor, Tensor]] = []
     model.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
 
-    def loss_fn(*, estimate: Tensor, reference: Tensor) -> Tensor:
+    def loss_fn(estimate: Tensor, reference: Tensor) -> Tensor:
         judged.append((estimate, reference))
-        return _lopsided_loss(estimate=estimate, reference=reference)
+        return _lopsided_loss(estimate, reference)
 
     for step, (noisy, clean) in enumerate(batches):
         with torch.no_grad():
-            before = _lopsided_loss(estimate=model(noisy), reference=clean).item()
+            before = _lopsided_loss(model(noisy), clean).item()
         fed.clear()
         judged.clear()
         result = call_answer(answer, model, optimizer, loss_fn, noisy, clean)
@@ -194,7 +194,7 @@ def _check_roles(fed: Sequence, judged: Sequence, noisy: Tensor, clean: Tensor) 
         if not torch.equal(reference, clean):
             raise NotYetError(
                 "the loss compares with something else than clean, so the model learns to copy "
-                "that; write reference=clean."
+                "that; write loss_fn(estimate, clean)."
             )
     if not all(torch.equal(given, noisy) for given in fed):
         raise NotYetError("the model was given something else than noisy; call model(noisy).")
@@ -237,7 +237,7 @@ def _simulate(start: nn.Module, batches: Sequence, order: str) -> Tensor:
             if letter == "z":
                 optimizer.zero_grad()
             elif letter == "f":
-                loss = _lopsided_loss(estimate=model(noisy), reference=clean)
+                loss = _lopsided_loss(model(noisy), clean)
             elif letter == "b":
                 loss.backward(retain_graph=True)
             else:
@@ -245,7 +245,7 @@ def _simulate(start: nn.Module, batches: Sequence, order: str) -> Tensor:
     return _flat(model)
 
 
-def _lopsided_loss(*, estimate: Tensor, reference: Tensor) -> Tensor:
+def _lopsided_loss(estimate: Tensor, reference: Tensor) -> Tensor:
     """Compare in a way that is not the same when the two are swapped."""
     return ((estimate - reference) * (1 + reference.square())).square().mean()
 
@@ -275,7 +275,8 @@ class _Watched(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(6, 6), nn.Dropout(0.5))
-        self.modes, self.grads = [], []
+        self.modes: list[bool] = []
+        self.grads: list[bool] = []
 
     def forward(self, noisy: Tensor) -> Tensor:
         self.modes.append(any(module.training for module in self.net))
@@ -291,8 +292,8 @@ def _check_validation(answer: Callable, seed: int, training: bool, num_batches: 
     batches = [(noisy, clean) for noisy, clean in pairs]
     model.eval()
     with torch.no_grad():
-        right = [_lopsided_loss(estimate=model(x), reference=y).item() for x, y in batches]
-        swapped = [_lopsided_loss(estimate=y, reference=model(x)).item() for x, y in batches]
+        right = [_lopsided_loss(model(x), y).item() for x, y in batches]
+        swapped = [_lopsided_loss(y, model(x)).item() for x, y in batches]
     model.train(training)
     model.modes, model.grads = [], []
     before = copy.deepcopy(model.state_dict())

@@ -6,6 +6,7 @@ Notebook: 06
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,7 +95,8 @@ def check_got_worse(answer: Callable[[list[dict]], list[str]]) -> Feedback:
 def _compare_si_sdr(value: float, estimate: Tensor, reference: Tensor) -> None:
     """Compare with the right number and with the usual wrong ones."""
     e, r = estimate - estimate.mean(), reference - reference.mean()
-    right, target = _projected_db(e, r), (e @ r) / (r @ r) * r
+    right = _projected_db(e, r)
+    target = (e @ r) / (r @ r) * r
 
     def same(other: float) -> bool:
         return abs(value - other) < 0.01
@@ -149,8 +151,11 @@ def _compare_interval(low: float, high: float, values: Tensor) -> None:
     """Compare one interval with what statistics predicts and with the usual mistakes."""
     if low > high:
         raise NotYetError(f"the ends are swapped: {low:.3f} came first and {high:.3f} second.")
-    mean, width, expected = float(values.mean()), high - low, _expected_width(values)
-    ratio, root = width / expected, math.sqrt(len(values))
+    mean = float(values.mean())
+    width = high - low
+    expected = _expected_width(values)
+    ratio = width / expected
+    root = math.sqrt(len(values))
     if ratio < 0.05:
         raise NotYetError(
             "the two ends are equal; each resample has to draw with replacement, so that some "
@@ -228,7 +233,7 @@ def _compare_names(result: object, rows: Sequence[dict]) -> None:
         )
     change = {row["name"]: row["pesq"] - row["input_pesq"] for row in rows}
     if unknown := [name for name in result if name not in change]:
-        raise NotYetError(f"{unknown[0]!r} is no name of a row.")
+        raise NotYetError(f"{unknown[0]!r} is not the name of a row.")
     if len(set(result)) < len(result):
         raise NotYetError("a name stands in your list twice.")
     for name in result:
@@ -249,7 +254,7 @@ def _compare_names(result: object, rows: Sequence[dict]) -> None:
 # --- one number -----------------------------------------------------------------------------
 
 
-def _number(result: object, name: str) -> float:
+def _number(result: Any, name: str) -> float:
     """Turn a result into one finite float, or say why that is impossible."""
     if isinstance(result, Tensor) and result.numel() != 1:
         raise NotYetError(f"{name} is one number, and yours has shape {tuple(result.shape)}.")

@@ -9,14 +9,9 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE
+from course_utils.augmentation import Augmentation
 from course_utils.corpus import DATA_DIR, select
-from course_utils.datasets import (
-    AudioFile,
-    Augmentation,
-    MixtureDataset,
-    NoisyCleanDataset,
-    SegmentDataset,
-)
+from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
 from course_utils.train.folders import Index, all_files, fingerprint, hold_out, list_audio
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE

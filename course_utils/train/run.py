@@ -40,9 +40,9 @@ from torch.utils.data import DataLoader
 
 from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
+from course_utils.augmentation import Augmentation
 from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
 from course_utils.corpus import DATA_DIR
-from course_utils.datasets import Augmentation
 from course_utils.distributed import joined, num_processes, rank, share_of
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
 from course_utils.files import written_whole
@@ -109,7 +109,8 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
     validation_loader = DataLoader(material.validation_set, batch_size)
     model = Denoiser(MaskNet()) if job.weights is None else load_checkpoint(job.weights)
     # This order of the weights in memory makes the convolutions a tenth quicker.
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device)
+    model.to(memory_format=torch.channels_last)
     report = {
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
         "data": material.about,
@@ -164,16 +165,20 @@ def score(model: Denoiser) -> dict[str, float]:
 
 def _find_material(job: Job) -> Material:
     """Read or list the data that the job names."""
-    common = {
-        "size": job.batch_size * BATCHES_PER_EPOCH,
-        "segment_length": SEGMENT_LENGTH,
-        "seed": job.seed,
-    }
-    if job.speech is not None:
-        return from_folders(job.speech, job.noise, validation=job.validation, **common)
-    if job.noisy is not None:
-        return from_pairs(job.noisy, job.clean, validation=job.validation, **common)
-    return from_manifest(job.data or DATA_DIR, **common)
+    size = job.batch_size * BATCHES_PER_EPOCH
+    if job.speech is not None and job.noise is not None:
+        return from_folders(
+            job.speech, job.noise, validation=job.validation,
+            size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
+        )  # fmt: skip
+    if job.noisy is not None and job.clean is not None:
+        return from_pairs(
+            job.noisy, job.clean, validation=job.validation,
+            size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
+        )  # fmt: skip
+    return from_manifest(
+        job.data or DATA_DIR, size=size, segment_length=SEGMENT_LENGTH, seed=job.seed
+    )
 
 
 def _check_precision(device: torch.device) -> None:

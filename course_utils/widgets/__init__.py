@@ -1,15 +1,10 @@
 """What a lesson shows and lets you touch: explorers with sliders, a training monitor, own sound."""
 
-from course_utils.widgets.explorers import (
-    alignment_explorer,
-    denoise_explorer,
-    mask_explorer,
-    sampling_explorer,
-    snr_explorer,
-    stft_explorer,
-)
+from course_utils.widgets.masks import denoise_explorer, mask_explorer
 from course_utils.widgets.monitor import TrainingMonitor
+from course_utils.widgets.pairs import alignment_explorer, snr_explorer
 from course_utils.widgets.recordings import AudioInput, download_link
+from course_utils.widgets.spectrograms import sampling_explorer, stft_explorer
 
 __all__ = [
     "AudioInput",

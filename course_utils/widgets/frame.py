@@ -13,13 +13,14 @@ import html
 import io
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets
 import numpy
 import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -28,6 +29,13 @@ from torch import Tensor
 
 from course_utils.features import STFTConfig, decibels, magnitude, stft
 from course_utils.plotting import COLORS, DPI, extent, full_scale_reference, label_axes
+from course_utils.validate import validate_waveform
+
+WHEN_RELEASED: dict[str, Any] = {
+    "continuous_update": False,
+    "style": {"description_width": "initial"},
+}
+"""Options of a slider: it reports when it is let go, not on the way; its name is not cut off."""
 
 _SECONDS = 3.0
 _MAX_ROWS, _MAX_COLUMNS = 400, 900  # more cells than the picture has dots cost time, not detail
@@ -70,11 +78,14 @@ class Explorer(ipywidgets.VBox):
         self.message = ipywidgets.HTML()
         self.facts = ipywidgets.HTML()
         self.player = ipywidgets.HTML()
-        self._canvas, self._moving, self._update = figure.canvas, moving, update
+        self._figure = figure
+        self._canvas = FigureCanvasAgg(figure)
+        self._moving = moving
+        self._update = update
         for artist in moving:
             artist.set_animated(True)  # left out of the drawing that is kept
-        figure.canvas.draw()
-        self._background = figure.canvas.copy_from_bbox(figure.bbox)
+        self._canvas.draw()
+        self._background = self._canvas.copy_from_bbox(figure.bbox)
         self._show(self._call())
         for control in controls.values():
             control.observe(self._on_change, names="value")
@@ -114,13 +125,13 @@ class Explorer(ipywidgets.VBox):
         """Send picture, facts and player to the page, each only if it changed."""
         self._canvas.restore_region(self._background)
         for artist in self._moving:
-            artist.axes.draw_artist(artist)
+            self._figure.draw_artist(artist)
         self.image.value = as_png(self._canvas)
         self.facts.value = f'<div style="line-height:1.5">{view.facts}</div>'
         self.player.value = view.player
 
 
-def make_figure(num_rows: int, num_columns: int, *, height: float) -> tuple[Figure, Axes]:
+def make_figure(num_rows: int, num_columns: int, *, height: float) -> tuple[Figure, list[Axes]]:
     """Make a figure outside pyplot, so that no cell displays it a second time.
 
     Args:
@@ -129,11 +140,11 @@ def make_figure(num_rows: int, num_columns: int, *, height: float) -> tuple[Figu
         height: In inches; the width is 9.
 
     Returns:
-        The figure and its Axes, one or an array of them.
+        The figure and its panels, row by row.
     """
     figure = Figure(figsize=(9, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(num_rows, num_columns)
+    return figure, list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
 
 
 def empty_picture(
@@ -193,7 +204,8 @@ def set_spectrogram(picture: AxesImage, waveform: Tensor, config: STFTConfig) ->
     """
     spectrogram = stft(waveform[0], config)
     set_picture(picture, levels_db(spectrogram, config), config)
-    return tuple(spectrogram.shape)
+    num_freqs, num_frames = spectrogram.shape
+    return num_freqs, num_frames
 
 
 def set_picture(picture: AxesImage, values: Tensor, config: STFTConfig) -> None:
@@ -211,21 +223,23 @@ def set_picture(picture: AxesImage, values: Tensor, config: STFTConfig) -> None:
     left, _, bottom, _ = extent(config, num_frames)
     right = left + values.shape[1] * step[1] * config.hop_length / config.sample_rate
     top = bottom + values.shape[0] * step[0] * config.hz_per_bin / 1000
-    limits = picture.axes.get_xlim(), picture.axes.get_ylim()
+    times = picture.axes.get_xlim()
+    frequencies = picture.axes.get_ylim()
     picture.set_data(values.detach().cpu().numpy())
     picture.set_extent((left, right, bottom, top))
-    picture.axes.set(xlim=limits[0], ylim=limits[1])
+    picture.axes.set(xlim=times, ylim=frequencies)
 
 
-def as_png(canvas: FigureCanvasAgg) -> bytes:
+def as_png(canvas: FigureCanvasBase) -> bytes:
     """Encode what is on a canvas: 256 colours and little compression are quick and small.
 
     Args:
-        canvas: The canvas of a drawn figure.
+        canvas: The canvas of a drawn figure that `make_figure` made.
 
     Returns:
         The bytes of a PNG file.
     """
+    assert isinstance(canvas, FigureCanvasAgg)  # the one that make_figure puts there
     pixels = numpy.asarray(canvas.buffer_rgba())[..., :3]  # (height, width, RGB)
     picture = Image.fromarray(numpy.ascontiguousarray(pixels))
     picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -246,17 +260,12 @@ def first_seconds(waveform: Tensor, name: str, sample_rate: int) -> Tensor:
         At most three seconds, float32, on the CPU.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
+        TypeError: If ``waveform`` is not a floating-point tensor.
         ValueError: If ``waveform`` is empty, not mono or not finite.
     """
-    if not isinstance(waveform, Tensor) or not waveform.is_floating_point():
-        got = waveform.dtype if isinstance(waveform, Tensor) else type(waveform).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {got}; use load_audio.")
-    if waveform.dim() != 2 or waveform.shape[0] != 1 or waveform.shape[1] == 0:
+    validate_waveform(waveform, name=name)
+    if waveform.shape != (1, waveform.shape[-1]):
         raise ValueError(
-            f"{name} must be one mono clip of shape (1, time), got {tuple(waveform.shape)}; "
-            "fold it down with to_mono, or pick one clip of the batch."
+            f"{name} must be one mono clip (1, time), got {tuple(waveform.shape)}; use to_mono."
         )
-    if not bool(torch.isfinite(waveform).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinity; find the step that made it.")
     return waveform[:, : round(_SECONDS * sample_rate)].detach().to("cpu", torch.float32)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 
 import ipywidgets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils.plotting import label_axes, plot_training
 from course_utils.training import TrainConfig
+from course_utils.validate import validate_integer
 from course_utils.widgets.frame import as_png, make_figure
 
 
@@ -42,15 +44,15 @@ class TrainingMonitor(ipywidgets.VBox):
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Draw an empty curve and a bar at zero."""
-        if steps_per_epoch < 1:
-            raise ValueError(
-                f"steps_per_epoch must be at least 1, got {steps_per_epoch}; use len(train_loader)."
-            )
-        self._config, self._steps_per_epoch = config, steps_per_epoch
-        self._baselines, self._clock, self._start = dict(baselines or {}), clock, None
+        validate_integer(steps_per_epoch, "steps_per_epoch", minimum=1)
+        self._config = config
+        self._steps_per_epoch = steps_per_epoch
+        self._baselines = dict(baselines or {})
+        self._clock = clock
+        self._start: float | None = None
         self.history: list[dict] = []
-        figure, self._axes = make_figure(1, 1, height=3.6)
-        self._canvas = figure.canvas
+        figure, (self._axes,) = make_figure(1, 1, height=3.6)
+        self._canvas = FigureCanvasAgg(figure)
         size = {"width": f"{figure.bbox.width:.0f}px", "max_width": "100%", "height": "auto"}
         self.bar = ipywidgets.IntProgress(max=1000, description="training", layout={"width": "60%"})
         self.facts = ipywidgets.HTML("waiting for the first step")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anywidget
@@ -17,18 +19,17 @@ import traitlets
 from torch import Tensor
 
 from course_utils.audio import audio_info, load_audio, resample, save_audio, to_mono
-from course_utils.files import written_whole
+from course_utils.files import AUDIO_SUFFIXES, written_whole
 from course_utils.levels import rms_db
-from course_utils.validate import validate_waveform
+from course_utils.validate import existing_file, validate_waveform
 
 OWN_FOLDER = Path("output/own")
 """Where own sound is kept, seen from notebooks/; nothing in it is ever overwritten."""
 
 MAX_SECONDS = 600
 
-_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _MAX_BYTES = 600_000_000  # ten minutes of six channels at 48 kHz and 24 bits fit
-_SILENCE_PEAK = 2**-15  # one step of 16 bits; what stays below comes from no microphone
+_MUTED_PEAK = 2**-15  # one step of 16 bits; a microphone that is on gives more
 _PIECE = 2**20  # bytes
 
 
@@ -52,7 +53,7 @@ class AudioInput(anywidget.AnyWidget):
         path: Its file, or None while the clip of the course stands in.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor.
+        TypeError: If ``waveform`` is not a floating-point tensor.
         ValueError: If ``waveform`` is empty, not finite, or not of shape ``(channel, time)``.
 
     Notebook: 01, 06
@@ -60,6 +61,7 @@ class AudioInput(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("recordings_input.js")
     label = traitlets.Unicode().tag(sync=True)
+    suffixes = traitlets.List(list(AUDIO_SUFFIXES)).tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
 
@@ -81,8 +83,11 @@ class AudioInput(anywidget.AnyWidget):
         super().__init__(
             label=label, status="Nothing of yours yet: a clip of the course stands in."
         )
-        self.waveform, self.sample_rate, self.path = waveform, sample_rate, None
-        self._folder, self._incoming = Path(folder), bytearray()
+        self.waveform = waveform
+        self.sample_rate = sample_rate
+        self.path: Path | None = None
+        self._folder = Path(folder)
+        self._incoming = bytearray()
         self.on_msg(self._receive)
 
     def __repr__(self) -> str:
@@ -104,10 +109,11 @@ class AudioInput(anywidget.AnyWidget):
         """Take a file of this computer without the page; it stays where it is.
 
         Args:
-            path: A WAV, FLAC, Ogg or MP3 file.
+            path: A sound file whose name ends in one of `files.AUDIO_SUFFIXES`.
 
         Raises:
-            ValueError: If `read_recording` refuses it; then what was there before stays.
+            FileNotFoundError: If there is no such file; what was there before stays.
+            ValueError: If `read_recording` refuses it; what was there before stays.
         """
         self._take(*read_recording(path), Path(path), Path(path).name)
 
@@ -123,17 +129,20 @@ class AudioInput(anywidget.AnyWidget):
 
     def _collect(self, piece: dict, content: bytes) -> None:
         """Put the pieces of a file together, and keep it once it is whole."""
-        name, start, size = Path(piece["name"]).name, piece["start"], piece["size"]
+        name = Path(piece["name"]).name
+        start = piece["start"]
+        size = piece["size"]
         if start == 0:
             self._incoming = bytearray()
-            _check_suffix(name)
+            _refuse_other_kinds(name)
             if size > _MAX_BYTES:
                 raise ValueError(f"{name!r} has {size / 1e6:.0f} MB, too much; take a part of it.")
         if start != len(self._incoming):
             raise ValueError(f"pieces of {name!r} were lost on the way; choose it again.")
         self._incoming += content
         if len(self._incoming) >= size:
-            content, self._incoming = bytes(self._incoming), bytearray()
+            content = bytes(self._incoming)
+            self._incoming = bytearray()
             self._keep(name, content)
 
     def _keep(self, name: str, content: bytes) -> None:
@@ -147,7 +156,10 @@ class AudioInput(anywidget.AnyWidget):
 
     def _take(self, waveform: Tensor, sample_rate: int, path: Path, name: str) -> None:
         """Make a recording the present one, and describe it."""
-        self.waveform, self.sample_rate, self.path, self.problem = waveform, sample_rate, path, ""
+        self.waveform = waveform
+        self.sample_rate = sample_rate
+        self.path = path
+        self.problem = ""
         channels, num_frames = waveform.shape
         self.status = (
             f"{name}: {num_frames / sample_rate:.1f} s, {sample_rate} Hz, {channels} "
@@ -195,34 +207,34 @@ def read_recording(path: str | os.PathLike, *, name: str | None = None) -> tuple
     """Load a recording with all its channels at its own rate, or say why it is of no use.
 
     Args:
-        path: A WAV, FLAC, Ogg or MP3 file of at most ten minutes.
+        path: A sound file of at most ten minutes, whose name ends in one of
+            `files.AUDIO_SUFFIXES`.
         name: What a complaint calls it; the file's own name if left out.
 
     Returns:
         The waveform, shape ``(channel, time)``, and its samples per second in Hz.
 
     Raises:
-        ValueError: If the file is of another kind, missing, damaged, empty, too long or silent.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is of another kind, damaged, empty, too long or silent.
 
     Notebook: 01, 06
     """
     path = Path(path)
     name = name or path.name
-    _check_suffix(name)
-    try:
+    _refuse_other_kinds(name)
+    existing_file(path)
+    with _errors_about(name, path):
         duration = audio_info(path).duration
-        if duration <= MAX_SECONDS:
-            waveform, sample_rate = load_audio(path, mono=False)
-    except ValueError as error:  # which speaks of a path that the learner never chose
-        text = str(error).replace(repr(str(path)), repr(name)).removeprefix("path ")
-        raise ValueError(text) from error
     if duration > MAX_SECONDS:
         minutes, seconds = divmod(round(duration), 60)
         raise ValueError(
             f"{name!r} lasts {minutes}:{seconds:02d} minutes, and ten are the most; "
             "cut out a part of it."
         )
-    if float(waveform.abs().max()) <= _SILENCE_PEAK:
+    with _errors_about(name, path):
+        waveform, sample_rate = load_audio(path, mono=False)
+    if float(waveform.abs().max()) <= _MUTED_PEAK:
         raise ValueError(f"{name!r} holds only silence; check that the microphone is switched on.")
     return waveform, sample_rate
 
@@ -250,17 +262,15 @@ def download_link(
         The button; it is displayed when it ends a cell.
 
     Raises:
-        TypeError: If ``waveform`` is no floating-point tensor or ``sample_rate`` no int.
-        ValueError: If ``waveform`` holds nothing, NaN or infinity, or ``name`` is no plain file
-            name that ends in .wav.
+        TypeError: If ``waveform`` is not a floating-point tensor or ``sample_rate`` not an int.
+        ValueError: If ``waveform`` holds nothing, NaN or infinity, or ``name`` is not a plain
+            file name that ends in .wav.
 
     Notebook: 06
     """
     validate_waveform(waveform)
     if not isinstance(name, str) or _plain(name) != name or not name.endswith(".wav"):
-        raise ValueError(
-            f"name must be a plain file name that ends in .wav, got {name!r}; try 'cleaned.wav'."
-        )
+        raise ValueError(f"name must be a plain name ending in .wav, got {name!r}; try 'mine.wav'.")
     content = waveform.detach().cpu().contiguous().numpy().tobytes()
     shape = f"{tuple(waveform.shape)} {sample_rate}".encode()
     path = Path(folder) / f"{_fingerprint(shape + content)}_{name}"
@@ -271,12 +281,22 @@ def download_link(
     return DownloadLink(path, name)
 
 
-def _check_suffix(name: str) -> None:
+def _refuse_other_kinds(name: str) -> None:
     """Refuse a file by its name, before it travels."""
-    if Path(name).suffix.lower() not in _SUFFIXES:
-        raise ValueError(
-            f"{name!r} is no WAV, FLAC, OGG or MP3 file; export it as one of these four."
-        )
+    if Path(name).suffix.lower() not in AUDIO_SUFFIXES:
+        kinds = ", ".join(AUDIO_SUFFIXES)
+        raise ValueError(f"the name must end in {kinds}, got {name!r}; export it as WAV or FLAC.")
+
+
+@contextmanager
+def _errors_about(name: str, path: Path) -> Iterator[None]:
+    """Let an error speak of the file that the learner chose, not of where it is kept."""
+    try:
+        yield
+    except ValueError as error:
+        text = str(error).replace(repr(str(path)), repr(name))
+        text = re.sub("^path (?=must )", "the file ", text).removeprefix("path ")
+        raise ValueError(text) from error
 
 
 def _fingerprint(content: bytes) -> str:

@@ -104,8 +104,8 @@ function render({ model, el }) {
   const label = model.get("label");
   const picker = element("input", {
     type: "file",
-    accept: ".wav,.flac,.ogg,.mp3",
-    "aria-label": `${label}: choose a WAV, FLAC, OGG or MP3 file`,
+    accept: model.get("suffixes").join(","),
+    "aria-label": `${label}: choose a WAV, FLAC, OGG or MP3 file, or another kind of sound`,
   });
   const record = element("button", {
     type: "button",
@@ -159,6 +159,7 @@ function render({ model, el }) {
     if (!taken) return;
     const source = URL.createObjectURL(file);
     const sound = element("audio", { controls: true, src: source, "aria-label": `${label}: ${name}` });
+    sound.onerror = () => sound.replaceWith("It is taken; only this browser cannot play its kind.");
     URL.revokeObjectURL(player.firstChild?.src);
     player.replaceChildren(sound);
   }

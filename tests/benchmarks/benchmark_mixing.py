@@ -12,7 +12,8 @@ from dataclasses import asdict, replace
 
 import torch
 
-from course_utils.datasets import NO_AUGMENTATION, Augmentation
+from course_utils.augmentation import Augmentation
+from course_utils.datasets import NO_AUGMENTATION
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet
 from course_utils.train.job import BATCH_SIZE
@@ -47,7 +48,7 @@ def training_step() -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        denoising_loss(estimate=model(noisy), reference=0.5 * noisy).backward()
+        denoising_loss(model(noisy), 0.5 * noisy).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 

@@ -160,7 +160,7 @@ def measure_frames(denoiser: Denoiser, noisy: Tensor) -> str:
         middle, high = np.percentile(times, [50, 99])
         text += f"{name:<24}{middle:>10.2f}{high:>17.2f}{f'{size / 1e6:.1f}' if size else '-':>6}\n"
     text += f"a frame lasts {denoiser.config.ms_per_frame:.0f} ms"
-    missing = "" if len(lines) == 3 else "; for ONNX: pip install -r tests/requirements.txt"
+    missing = "" if len(lines) == 3 else "; for ONNX: python install.py tests"
     return text + missing
 
 

@@ -20,7 +20,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from course_utils.audio import SAMPLE_RATE, save_audio
-from course_utils.datasets import Augmentation, MixtureDataset
+from course_utils.augmentation import Augmentation
+from course_utils.datasets import MixtureDataset
 from course_utils.distributed import joined, num_processes, rank, share_model, share_of
 from course_utils.losses import denoising_loss
 from course_utils.models import Denoiser, MaskNet

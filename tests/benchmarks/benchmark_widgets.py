@@ -13,7 +13,7 @@ import torch
 from course_utils.features import STFTConfig
 from course_utils.mixing import mix_at_snr
 from course_utils.models import Denoiser, MaskNet
-from course_utils.widgets.explorers import (
+from course_utils.widgets import (
     alignment_explorer,
     denoise_explorer,
     mask_explorer,

@@ -22,7 +22,7 @@ from judges import dnsmos
 from torch import Tensor, nn
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.datasets import Augmentation
+from course_utils.augmentation import Augmentation
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
 from course_utils.evaluate.tables import write_csv
 from course_utils.losses import compressed_mse, denoising_loss, magnitude_mse
@@ -76,7 +76,7 @@ def train(model: nn.Module, loss_fn: Callable, mixtures: Mixtures, seconds: floa
         falling = 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, spent / seconds))) / 2
         optimizer.param_groups[0]["lr"] = 3e-3 * min(1.0, (steps + 1) / 50) * falling
         optimizer.zero_grad()
-        loss_fn(estimate=model(noisy), reference=clean).backward()
+        loss_fn(model(noisy), clean).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         steps += 1

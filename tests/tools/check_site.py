@@ -4,7 +4,8 @@
 
 Every link and picture must lead to a file (and its #anchor to an element) of the site, nothing may
 be fetched from elsewhere, and each lesson must have the players, figures (with their descriptions)
-and sentences that its notebook has, and be found by the search.
+and sentences that its notebook has, and be found by the search. The API page must have every
+module.
 """
 
 import json
@@ -16,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -104,6 +106,15 @@ def found_by_search(index: dict, name: str, title: str) -> bool:
     return False
 
 
+def missing_modules(package: Path, page: Page) -> list[str]:
+    """Public modules of a package that the API page does not have."""
+    files = [file.relative_to(package.parent) for file in package.rglob("*.py")]
+    names = {".".join(file.with_suffix("").parts) for file in files if not file.stem[0] == "_"}
+    return sorted(
+        f"{name} is not on the API page" for name in names if f"module-{name}" not in page.ids
+    )
+
+
 def read_index(file: Path) -> dict:
     """The search index: JSON inside a call of JavaScript."""
     text = file.read_text(encoding="utf-8")
@@ -123,6 +134,7 @@ def main(folder: Path) -> None:
         title = notebook.cells[0].source.splitlines()[0]
         if not found_by_search(index, f"notebooks/{file.stem}", title):
             found.append(f"{file.stem}: the search finds no word of {title!r} in it")
+    found += missing_modules(ROOT / "course_utils", pages[folder.resolve() / "site" / "api.html"])
     if found:
         sys.exit("\n".join(found))
     links = sum(len(page.links) for page in pages.values())

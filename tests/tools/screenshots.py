@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "browser"))
 from lab import ROOT, chromium, jupyterlab, open_notebook, run_all
 
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint

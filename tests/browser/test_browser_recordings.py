@@ -163,7 +163,6 @@ def test_the_microphone_arrives_in_the_kernel(page, lab_folder):
     ).to_be_visible()
     assert rate == int(told.group(2))
     assert 2 < len(samples) / rate == pytest.approx(float(told.group(1)), abs=0.051)
-    assert len(samples) / rate < 8
 
     middle = samples[len(samples) // 2 - rate // 2 :][:rate]  # a second: one bin for each Hz
     assert numpy.abs(numpy.fft.rfft(middle)).argmax() == pytest.approx(PITCH, abs=1)
