@@ -217,6 +217,8 @@ def istft(spectrogram: Tensor, config: STFTConfig, *, length: int) -> Tensor:
         Waveform, shape ``(..., length)``.
 
     Raises:
+        TypeError: If ``spectrogram`` is not complex or ``length`` not an integer (from PyTorch).
+        RuntimeError: If the number of frequency bins is not that of ``config`` (from PyTorch).
         ValueError: If the settings cannot be inverted, or ``length`` is longer than the frames
             reach.
 

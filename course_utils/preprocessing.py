@@ -133,7 +133,7 @@ def normalize_pair(noisy: Tensor, clean: Tensor, *, peak: float = 0.99) -> tuple
     validate_number(peak, "peak", above=0, maximum=1)
     validate_pair(noisy, clean, ("noisy", "clean"))
     loudest = max(float(noisy.abs().max()), float(clean.abs().max()))
-    validate_audible(loudest, "noisy or clean", minimum=SILENCE_PEAK)
+    validate_audible(loudest, "the louder of noisy and clean", minimum=SILENCE_PEAK)
     gain = peak / loudest
     return _scale(noisy, gain, peak), _scale(clean, gain, peak)
 
