@@ -18,7 +18,13 @@ import torchaudio.functional
 from torch import Tensor
 
 from course_utils.files import written_whole
-from course_utils.validate import validate_waveform
+from course_utils.validate import (
+    existing_file,
+    existing_folder,
+    validate_integer,
+    validate_number,
+    validate_waveform,
+)
 
 SAMPLE_RATE = 16_000
 """Samples per second used by the whole course."""
@@ -61,8 +67,9 @@ def audio_info(path: str | os.PathLike) -> AudioInfo:
         The file's rate, channels, frames, duration in seconds, subtype and format.
 
     Raises:
-        TypeError: `path` is no path.
-        ValueError: The file is missing, a folder, empty, no audio, or cut short.
+        TypeError: `path` is neither a string nor a path.
+        FileNotFoundError: There is no such file.
+        ValueError: It is a folder, empty, not audio, or cut short.
 
     Notebook: 02
     """
@@ -101,21 +108,22 @@ def load_audio(
 
     Raises:
         TypeError: A path, rate or time of the wrong type.
+        FileNotFoundError: There is no such file.
         ValueError: A file that cannot be read whole, a rate or time out of range, NaN inside.
 
     Notebook: 02
     """
     if sample_rate is not None:
-        _validate_rate(sample_rate, "sample_rate")
-    _validate_seconds(offset, "offset", allow_zero=True)
+        validate_integer(sample_rate, "sample_rate", minimum=1)
+    validate_number(offset, "offset", minimum=0)
     if duration is not None:
-        _validate_seconds(duration, "duration", allow_zero=False)
+        validate_number(duration, "duration", above=0)
     with _open_audio(path) as file:
         file_rate = file.samplerate
         start = round(offset * file_rate)
         if start >= file.frames:
             raise ValueError(
-                f"offset must lie inside the file, got {offset} s for a file of "
+                f"offset must be inside the file, got {offset} s for a file of "
                 f"{file.frames / file_rate:.3f} s; choose a smaller one."
             )
         num_frames = file.frames - start
@@ -154,30 +162,26 @@ def save_audio(
 
     Raises:
         TypeError: Arguments of the wrong type.
+        FileNotFoundError: The folder does not exist.
         ValueError: A shape, rate, subtype or path that cannot be written, a file already there,
-            or samples beyond full scale, which the file would cut off.
+            NaN, or samples beyond full scale, which the file would cut off.
 
     Notebook: 02
     """
-    target = _as_path(path)
+    target = Path(path)
     validate_waveform(waveform)
     if waveform.ndim > 2:
         raise ValueError(
             f"waveform must have shape (time,) or (channel, time), got {tuple(waveform.shape)}; "
             "save the items of a batch one by one."
         )
-    _validate_rate(sample_rate, "sample_rate")
-    file_format = _validate_format(target, subtype)
-    if target.is_dir():
-        raise ValueError(f"path must name a file, got the folder {str(target)!r}; add a name.")
-    if not target.parent.is_dir():
+    validate_integer(sample_rate, "sample_rate", minimum=1)
+    file_format = _file_format(target, subtype)
+    existing_folder(target.parent, "path's folder")
+    if target.is_dir() or (target.exists() and not overwrite):
         raise ValueError(
-            f"path must lie in a folder that exists, got {str(target)!r}; "
-            f"make the folder {str(target.parent)!r} first."
-        )
-    if target.exists() and not overwrite:
-        raise ValueError(
-            f"path {str(target)!r} exists already; choose another name or pass overwrite=True."
+            f"path must be a new name, got {str(target)!r}, which exists; choose another one, or "
+            "pass overwrite=True for a file."
         )
     samples = encode(waveform, subtype)
     try:
@@ -185,8 +189,8 @@ def save_audio(
             soundfile.write(temporary, samples, sample_rate, subtype=subtype, format=file_format)
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(
-            f"path {str(target)!r} could not be written ({error}); check the number of "
-            "channels, the sample rate and the free space."
+            f"path must be a file that can be written, got {str(target)!r} ({error}); check the "
+            "number of channels, the sample rate and the free space."
         ) from error
 
 
@@ -194,7 +198,7 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
     """Change the sample rate, with everything above the lower Nyquist frequency removed first.
 
     A thin cover over `torchaudio.functional.resample` (a sinc filter with a Hann window,
-    6 zero crossings wide on each side, roll-off 0.99) that checks its input and keeps the dtype.
+    6 zero crossings wide on each side, roll-off 0.99) that keeps the dtype and fits into memory.
 
     Args:
         waveform: Float tensor (..., time).
@@ -205,19 +209,19 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
         A new tensor (..., ceil(time * new_freq / orig_freq)).
 
     Raises:
-        TypeError: A rate that is no integer, or a waveform that is no float tensor.
-        ValueError: A rate below 1, a pair of rates with hardly a common divisor, NaN inside.
+        TypeError: A rate that is not an integer.
+        ValueError: A rate below 1, or a pair of rates with hardly a common divisor.
 
     Source: https://ccrma.stanford.edu/~jos/resample/
     Notebook: 02
     """
-    validate_waveform(waveform)
-    _validate_rate(orig_freq, "orig_freq")
-    _validate_rate(new_freq, "new_freq")
+    validate_integer(orig_freq, "orig_freq", minimum=1)
+    validate_integer(new_freq, "new_freq", minimum=1)
     if orig_freq == new_freq:
         return waveform.clone()
     divisor = math.gcd(orig_freq, new_freq)
-    old, new = orig_freq // divisor, new_freq // divisor
+    old = orig_freq // divisor
+    new = new_freq // divisor
     # torchaudio keeps one filter for each of `new` output phases: prime rates fill the memory.
     if new * (old + 13 * max(1.0, old / new)) > _MAX_KERNEL_SIZE:
         raise ValueError(
@@ -239,12 +243,10 @@ def to_mono(waveform: Tensor) -> Tensor:
         A new tensor (..., 1, time).
 
     Raises:
-        TypeError: Not a float tensor.
-        ValueError: No channel axis, no samples, NaN inside.
+        ValueError: No channel axis.
 
     Notebook: 02
     """
-    validate_waveform(waveform)
     if waveform.ndim < 2:
         raise ValueError(
             f"waveform must have a channel axis (..., channel, time), got shape "
@@ -285,41 +287,25 @@ def encode(waveform: Tensor, subtype: str) -> np.ndarray:
     return (integers.long() << (32 - bits)).to(torch.int32).numpy()
 
 
-def _as_path(path: str | os.PathLike) -> Path:
-    """Return `path` as a Path, or say that it is none."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(
-            f"path must be a string or a pathlib.Path, got {type(path).__name__}; "
-            "pass the name of a file."
-        )
-    return Path(path)
-
-
 def _open_audio(path: str | os.PathLike) -> soundfile.SoundFile:
     """Open a file for reading; every way in which that fails becomes one sentence."""
-    source = _as_path(path)
+    source = existing_file(path)
     shown = repr(str(source))
-    if source.is_dir():
-        raise ValueError(f"path must name one audio file, got the folder {shown}; pick a file.")
-    if not source.exists():
-        raise ValueError(f"path {shown} does not exist; check the spelling and the folder.")
-    if source.stat().st_size == 0:
-        raise ValueError(f"path {shown} is an empty file of 0 bytes; export or copy it again.")
-    missing = _missing_wav_bytes(source)
-    if missing:
+    if missing := _missing_wav_bytes(source):
         raise ValueError(
-            f"path {shown} was cut short ({missing} bytes are missing); copy or export it again."
+            f"path must be a whole file, got {shown}, which was cut short ({missing} bytes are "
+            "missing); copy or export it again."
         )
     try:
         file = soundfile.SoundFile(str(source))
     except soundfile.LibsndfileError as error:
         raise ValueError(
-            f"path {shown} holds no audio that soundfile can read ({error.error_string}); "
-            "export it as WAV or FLAC."
+            f"path must be audio that soundfile can read, got {shown} of "
+            f"{source.stat().st_size} bytes ({error.error_string}); export it as WAV or FLAC."
         ) from error
     if file.frames == 0:
         file.close()
-        raise ValueError(f"path {shown} holds no samples; record or export it again.")
+        raise ValueError(f"path must hold samples, got {shown} without any; export it again.")
     return file
 
 
@@ -386,7 +372,7 @@ def refuse_damaged(
         ) from damage
 
 
-def _validate_format(target: Path, subtype: str) -> str:
+def _file_format(target: Path, subtype: str) -> str:
     """Return the container for a file name, if it can hold the subtype."""
     file_format = _SUFFIX_FORMATS.get(target.suffix.lower())
     if file_format is None:
@@ -402,22 +388,3 @@ def _validate_format(target: Path, subtype: str) -> str:
             "PCM_16 suits most uses."
         )
     return file_format
-
-
-def _validate_rate(rate: int, name: str) -> None:
-    """Raise unless `rate` is a whole number of samples per second that is at least 1."""
-    if isinstance(rate, bool) or not isinstance(rate, int):
-        raise TypeError(
-            f"{name} must be an integer in Hz, got {rate!r}; write 16000, not 16.0 or '16k'."
-        )
-    if rate < 1:
-        raise ValueError(f"{name} must be at least 1 Hz, got {rate}; speech here uses 16000.")
-
-
-def _validate_seconds(value: float, name: str, *, allow_zero: bool) -> None:
-    """Raise unless `value` is a finite number of seconds in range."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds, got {value!r}; pass a float.")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
-        bound = "0 or more" if allow_zero else "more than 0"
-        raise ValueError(f"{name} must be {bound} seconds and finite, got {value}; change it.")

@@ -5,12 +5,14 @@ know nothing of speech except that it comes and goes, while they expect noise to
 network is worth is what it gains over them.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from course_utils.features import STFTConfig, istft, stft
-from course_utils.validate import validate_waveform
+from course_utils.validate import validate_number, validate_waveform
 
 _TINY = 1e-12  # power relative to a full-scale bin: far below any recorded noise
 _DEFAULT_CONFIG = STFTConfig()
@@ -26,13 +28,8 @@ def do_nothing(noisy: Tensor, config: STFTConfig = _DEFAULT_CONFIG) -> Tensor:
     Returns:
         A copy of `noisy`.
 
-    Raises:
-        TypeError: Not a float tensor.
-        ValueError: No samples, NaN or infinity.
-
     Notebook: 04
     """
-    validate_waveform(noisy, name="noisy")
     return noisy.clone()
 
 
@@ -65,21 +62,17 @@ def spectral_subtraction(
         The estimate, same shape, dtype and device. Scaling the input scales it alike.
 
     Raises:
-        TypeError: Not a float tensor.
+        TypeError: Not a float tensor, or an option that is not a number.
         ValueError: No samples, NaN or infinity, options out of range.
 
     Source: Boll, IEEE Trans. ASSP 27(2), 1979; Berouti, Schwartz, Makhoul, ICASSP 1979.
     Notebook: 04
     """
-    if not 0 < quiet_share <= 1:
-        raise ValueError(f"quiet_share must lie above 0 and up to 1, got {quiet_share}; try 0.2.")
-    if over_subtraction < 0:
-        raise ValueError(f"over_subtraction must be at least 0, got {over_subtraction}; try 2.")
-    if not isinstance(smoothing_frames, int) or smoothing_frames < 1 or smoothing_frames % 2 == 0:
-        raise ValueError(
-            f"smoothing_frames must be an odd number from 1, got {smoothing_frames}; try 3."
-        )
-    floor = _linear_gain(floor_db, "floor_db")
+    validate_number(quiet_share, "quiet_share", above=0, maximum=1)
+    validate_number(over_subtraction, "over_subtraction", minimum=0)
+    if smoothing_frames % 2 != 1:
+        raise ValueError(f"smoothing_frames must be odd, got {smoothing_frames}; try 3.")
+    floor = _linear_gain(floor_db)
 
     def gain(power: Tensor) -> Tensor:
         noise = _quiet_mean(power.sqrt(), power, quiet_share)
@@ -107,28 +100,28 @@ def wiener_filter(
     Args:
         noisy: Float tensor (..., time).
         config: Settings of the STFT.
-        smoothing: Weight of the last frame in xi, from 0 to below 1.
+        smoothing: Weight of the last frame in xi, from 0 to 1.
         floor_db: Lowest gain in dB, at most 0.
 
     Returns:
         The estimate, same shape, dtype and device. Scaling the input scales it alike.
 
     Raises:
-        TypeError: Not a float tensor.
+        TypeError: Not a float tensor, or an option that is not a number.
         ValueError: No samples, NaN or infinity, options out of range.
 
     Source: Ephraim and Malah, IEEE Trans. ASSP 32(6), 1984 (decision-directed ratio); Gerkmann
         and Hendriks, IEEE TASLP 20(4), 2012 (noise power from speech presence).
     Notebook: 04
     """
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing must lie from 0 to below 1, got {smoothing}; try 0.9.")
-    floor = _linear_gain(floor_db, "floor_db")
+    validate_number(smoothing, "smoothing", minimum=0, maximum=1)
+    floor = _linear_gain(floor_db)
 
     def gain(power: Tensor) -> Tensor:
         noise = _track_noise(power)  # (clip, freq, frame)
         excess = power / noise
-        gains, kept = [], torch.ones_like(excess[..., 0])
+        gains = []
+        kept = torch.ones_like(excess[..., 0])
         for ratio in excess.unbind(dim=-1):  # (clip, freq)
             xi = smoothing * kept + (1 - smoothing) * (ratio - 1).clamp_min(0)
             gains.append((xi / (1 + xi)).clamp_min(floor))
@@ -138,7 +131,7 @@ def wiener_filter(
     return _filter(noisy, config, gain)
 
 
-def _filter(noisy: Tensor, config: STFTConfig, gain) -> Tensor:
+def _filter(noisy: Tensor, config: STFTConfig, gain: Callable[[Tensor], Tensor]) -> Tensor:
     """Multiply the spectrogram by gain(power); the power is seen at one level for all clips."""
     validate_waveform(noisy, name="noisy")
     clips = noisy.reshape(-1, noisy.shape[-1])  # (clip, time)
@@ -169,7 +162,8 @@ def _track_noise(power: Tensor) -> Tensor:
     """Follow the noise power: where speech is likely the old value stays, (clip, freq, frame)."""
     snr_speech = 10**1.5  # a priori SNR where speech is present: 15 dB
     noise = _quiet_mean(power, power, 0.2)[..., 0].clamp_min(_TINY)  # (clip, freq)
-    likely, tracked = torch.full_like(noise, 0.5), []
+    likely = torch.full_like(noise, 0.5)
+    tracked = []
     for frame, empty in zip(power.unbind(dim=-1), _is_empty(power).unbind(dim=-1), strict=True):
         exponent = (frame / noise * snr_speech / (1 + snr_speech)).clamp_max(50)
         speech = 1 / (1 + (1 + snr_speech) * torch.exp(-exponent))
@@ -182,8 +176,7 @@ def _track_noise(power: Tensor) -> Tensor:
     return torch.stack(tracked, dim=-1)
 
 
-def _linear_gain(gain_db: float, name: str) -> float:
-    """Turn a gain in dB, at most 0, into a factor."""
-    if not gain_db <= 0:
-        raise ValueError(f"{name} must be at most 0 dB, got {gain_db}; try -12.")
-    return 10 ** (gain_db / 20)
+def _linear_gain(floor_db: float) -> float:
+    """Turn the lowest gain in dB, at most 0, into a factor."""
+    validate_number(floor_db, "floor_db", maximum=0)
+    return 10 ** (floor_db / 20)

@@ -7,17 +7,18 @@ and clean always pass one and the same pipeline. Shapes follow torchaudio: a wav
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Real
 
 import torch
 from torch import Tensor
 
-from course_utils.validate import is_finite
+from course_utils.audio import SAMPLE_RATE
+from course_utils.validate import validate_integer, validate_number, validate_same_shape
 
 # Periodic windows (the PyTorch default): copies shifted by a divisor of the length add up evenly.
-_WINDOWS = {
+_WINDOWS: dict[str, Callable[..., Tensor]] = {
     "hann": torch.hann_window,
     "hamming": torch.hamming_window,
     "blackman": torch.blackman_window,
@@ -45,13 +46,13 @@ class STFTConfig:
             both ends); False lets frame ``t`` begin at that sample.
 
     Raises:
-        TypeError: If a size is no whole number, ``window`` no string or ``center`` no bool.
+        TypeError: If a size is not an integer.
         ValueError: If the sizes contradict each other or the window is unknown.
 
     Notebook: 03
     """
 
-    sample_rate: int = 16_000
+    sample_rate: int = SAMPLE_RATE
     n_fft: int = 512
     win_length: int = 512
     hop_length: int = 256
@@ -61,11 +62,7 @@ class STFTConfig:
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, with the remedy in the message."""
         for name in ("sample_rate", "n_fft", "win_length", "hop_length"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name} must be a whole number, got {value!r}; use an int.")
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}; use a positive int.")
+            validate_integer(getattr(self, name), name, minimum=1)
         if self.n_fft % 2:  # an odd transform has no sample in its middle to centre a frame on
             raise ValueError(f"n_fft must be even, got {self.n_fft}; try 512.")
         if self.win_length > self.n_fft:
@@ -78,15 +75,11 @@ class STFTConfig:
                 f"hop_length must not exceed win_length = {self.win_length}, got "
                 f"{self.hop_length}; a longer step would skip samples, so take a shorter one."
             )
-        if not isinstance(self.window, str):
-            raise TypeError(f"window must be a name, got {self.window!r}; try 'hann'.")
         if self.window not in _WINDOWS:
             raise ValueError(
                 f"window must be one of {', '.join(WINDOW_NAMES)}, got {self.window!r}; "
                 "pick a name from that list."
             )
-        if not isinstance(self.center, bool):
-            raise TypeError(f"center must be True or False, got {self.center!r}; use a bool.")
 
     @property
     def n_freqs(self) -> int:
@@ -121,24 +114,14 @@ class STFTConfig:
             The number of frames.
 
         Raises:
-            TypeError: If ``num_samples`` is no whole number.
+            TypeError: If ``num_samples`` is not an integer.
             ValueError: If the clip is empty, or shorter than one window that is not centred.
 
         Notebook: 03
         """
-        if isinstance(num_samples, bool) or not isinstance(num_samples, int):
-            raise TypeError(f"num_samples must be a whole number, got {num_samples!r}; use an int.")
-        if num_samples < 1:
-            raise ValueError(
-                f"num_samples must be at least 1, got {num_samples}; the clip is empty."
-            )
+        validate_integer(num_samples, "num_samples", minimum=1 if self.center else self.n_fft)
         if self.center:
             return 1 + -(-num_samples // self.hop_length)
-        if num_samples < self.n_fft:
-            raise ValueError(
-                f"num_samples must be at least n_fft = {self.n_fft} when center=False, got "
-                f"{num_samples}; pad the clip or use center=True."
-            )
         return 1 + (num_samples - self.n_fft) // self.hop_length
 
 
@@ -193,15 +176,13 @@ def stft(waveform: Tensor, config: STFTConfig) -> Tensor:
         Complex spectrogram, shape ``(..., freq, frame)`` with ``freq = n_fft // 2 + 1``.
 
     Raises:
-        TypeError: If ``waveform`` is no float32 or float64 tensor.
-        ValueError: If ``waveform`` is empty, not finite, or too short for ``center=False``.
+        ValueError: If ``waveform`` is too short for ``center=False``.
 
     Source: Allen and Rabiner, "A unified approach to short-time Fourier analysis and
     synthesis", Proc. IEEE 65(11), 1977.
 
     Notebook: 03
     """
-    _check_tensor(waveform, "waveform", (torch.float32, torch.float64), min_dims=1)
     num_samples = waveform.shape[-1]
     if config.center:
         waveform = torch.nn.functional.pad(waveform, (0, -num_samples % config.hop_length))
@@ -236,23 +217,16 @@ def istft(spectrogram: Tensor, config: STFTConfig, *, length: int) -> Tensor:
         Waveform, shape ``(..., length)``.
 
     Raises:
-        TypeError: If ``spectrogram`` is not complex or ``length`` no whole number.
-        ValueError: If the settings cannot be inverted, the shape does not fit them, ``length``
-            is longer than the frames reach, or a value is not finite.
+        TypeError: If ``spectrogram`` is not complex or ``length`` not an integer (from PyTorch).
+        RuntimeError: If the number of frequency bins is not that of ``config`` (from PyTorch).
+        ValueError: If the settings cannot be inverted, or ``length`` is longer than the frames
+            reach.
 
     Source: Griffin and Lim, "Signal estimation from modified short-time Fourier transform",
     IEEE Trans. ASSP 32(2), 1984.
 
     Notebook: 03
     """
-    _check_tensor(spectrogram, "spectrogram", (torch.complex64, torch.complex128), min_dims=2)
-    if spectrogram.shape[-2] != config.n_freqs:
-        raise ValueError(
-            f"spectrogram must have {config.n_freqs} frequency bins (n_fft // 2 + 1), got shape "
-            f"{tuple(spectrogram.shape)}; use the config that made it."
-        )
-    if isinstance(length, bool) or not isinstance(length, int):
-        raise TypeError(f"length must be a whole number of samples, got {length!r}; use an int.")
     if not config.invertible:
         raise ValueError(
             f"config cannot be inverted, got window={config.window!r}, win_length="
@@ -263,7 +237,7 @@ def istft(spectrogram: Tensor, config: STFTConfig, *, length: int) -> Tensor:
     reach += 0 if config.center else config.n_fft
     if not 1 <= length <= reach:
         raise ValueError(
-            f"length must lie between 1 and {reach}, as far as {spectrogram.shape[-1]} frames "
+            f"length must be between 1 and {reach}, as far as {spectrogram.shape[-1]} frames "
             f"reach, got {length}; pass the length of the waveform that stft saw."
         )
     real_dtype = spectrogram.real.dtype
@@ -288,13 +262,8 @@ def magnitude(spectrogram: Tensor) -> Tensor:
     Returns:
         ``|spectrogram|``, same shape, real. The gradient at silence is zero, not NaN.
 
-    Raises:
-        TypeError: If ``spectrogram`` is not complex.
-        ValueError: If a value is not finite.
-
     Notebook: 03
     """
-    _check_tensor(spectrogram, "spectrogram", (torch.complex64, torch.complex128))
     return spectrogram.abs()
 
 
@@ -305,25 +274,17 @@ def compress(magnitude: Tensor, *, exponent: float = 0.3) -> Tensor:
     exactly zero and its gradient finite, which ``magnitude ** exponent`` alone does not do.
 
     Args:
-        magnitude: Real values of at least 0, any shape.
+        magnitude: Real values of at least 0, any shape; negative ones count as 0.
         exponent: Above 0, at most 1; 1 changes nothing.
 
     Returns:
         Compressed magnitude, same shape and dtype.
 
-    Raises:
-        TypeError: If ``magnitude`` is no float32 or float64 tensor or ``exponent`` no number.
-        ValueError: If ``exponent`` lies outside (0, 1], or a value is negative or not finite.
-
     Notebook: 03
     """
-    _check_magnitude(magnitude)
-    if isinstance(exponent, bool) or not isinstance(exponent, Real):
-        raise TypeError(f"exponent must be a number, got {exponent!r}; try 0.3.")
-    if not 0.0 < exponent <= 1.0:
-        raise ValueError(f"exponent must lie above 0 and at most at 1, got {exponent}; try 0.3.")
+    magnitude = magnitude.clamp(min=0)  # a root of a negative number would be NaN
     if exponent == 1.0:
-        return magnitude.clone()
+        return magnitude
     return (magnitude + _EPS) ** exponent - _EPS**exponent
 
 
@@ -344,23 +305,17 @@ def decibels(
         Levels in dB, same shape and dtype; silence is ``-top_db``.
 
     Raises:
-        TypeError: If ``magnitude`` is no float32 or float64 tensor.
-        ValueError: If ``top_db`` or ``reference`` is not above 0, or a value is negative or not
-            finite.
+        ValueError: If ``top_db`` or ``reference`` is not above 0.
 
     Notebook: 03
     """
-    _check_magnitude(magnitude)
-    if not top_db > 0:
+    if not top_db > 0:  # infinity is fine: the smallest number is the floor then
         raise ValueError(f"top_db must be above 0, got {top_db}; try 80.")
     if reference is None:
         loudest = magnitude.detach().max()
         reference = torch.where(loudest > 0, loudest, torch.ones_like(loudest))
-    elif not 0 < float(reference) < float("inf"):
-        raise ValueError(
-            f"reference must be a magnitude above 0, got {float(reference)}; pass the largest "
-            "magnitude of the clip that both pictures refer to."
-        )
+    else:
+        validate_number(float(reference), "reference", above=0)
     limits = torch.finfo(magnitude.dtype)  # a floor of 1e-50 would be zero in float32
     floor = max(10.0 ** (-top_db / 20.0), limits.tiny)
     return 20.0 * torch.log10((magnitude / reference).clamp(min=floor, max=limits.max))
@@ -392,9 +347,9 @@ def frequency_bands(n_freqs: int, n_bands: int) -> tuple[Tensor, Tensor]:
     """
     if not 4 <= n_bands <= n_freqs - 1:
         raise ValueError(
-            f"n_bands must lie between 4 and n_freqs - 1 = {n_freqs - 1}, got {n_bands}; try 128."
+            f"n_bands must be between 4 and n_freqs - 1 = {n_freqs - 1}, got {n_bands}; try 128."
         )
-    hz = torch.linspace(0, 8000, n_freqs, dtype=torch.float64)
+    hz = torch.linspace(0, SAMPLE_RATE / 2, n_freqs, dtype=torch.float64)
     mel = 1127 * torch.log1p(hz / 700)
     n_single = n_bands if n_bands == n_freqs - 1 else n_bands // 2
     first_wide = mel[min(n_single + 1, n_freqs - 1)].item()
@@ -404,7 +359,8 @@ def frequency_bands(n_freqs: int, n_bands: int) -> tuple[Tensor, Tensor]:
     share = (mel[1:] - centres[above - 1]) / (centres[above] - centres[above - 1])
     spread = torch.zeros(n_freqs, n_bands, dtype=torch.float64)
     rows = torch.arange(1, n_freqs)
-    spread[rows, above], spread[rows, above - 1] = share, 1 - share
+    spread[rows, above] = share
+    spread[rows, above - 1] = 1 - share
     gather = (spread / spread.sum(dim=0)).T.contiguous()
     return gather.float(), spread.float()
 
@@ -423,19 +379,17 @@ def ideal_ratio_mask(clean_spectrogram: Tensor, noise_spectrogram: Tensor) -> Te
         Real mask between 0 and 1, same shape.
 
     Raises:
-        TypeError: If an input is neither complex nor floating-point.
-        ValueError: If the shapes differ or a value is not finite.
+        ValueError: If the shapes differ.
 
     Source: Wang, Narayanan and Wang, "On training targets for supervised speech separation",
     IEEE/ACM TASLP 22(12), 2014.
 
     Notebook: 03
     """
-    kinds = (torch.complex64, torch.complex128, torch.float32, torch.float64)
-    _check_tensor(clean_spectrogram, "clean_spectrogram", kinds)
-    _check_tensor(noise_spectrogram, "noise_spectrogram", kinds)
-    _check_same_shape(clean_spectrogram, noise_spectrogram, "noise_spectrogram")
-    speech, noise = clean_spectrogram.abs(), noise_spectrogram.abs()
+    names = ("noise_spectrogram", "clean_spectrogram")
+    validate_same_shape(noise_spectrogram, clean_spectrogram, names)
+    speech = clean_spectrogram.abs()
+    noise = noise_spectrogram.abs()
     silent = (speech == 0) & (noise == 0)
     # hypot neither underflows nor overflows; the stand-in 1 keeps 0 / 0 out of value and gradient.
     total = torch.hypot(speech.masked_fill(silent, 1.0), noise)
@@ -453,57 +407,9 @@ def apply_mask(spectrogram: Tensor, mask: Tensor) -> Tensor:
         Complex spectrogram, same shape and dtype as ``spectrogram``.
 
     Raises:
-        TypeError: If ``spectrogram`` is not complex or ``mask`` not float32 or float64.
-        ValueError: If the shapes differ or a value is not finite.
+        ValueError: If the shapes differ.
 
     Notebook: 03
     """
-    _check_tensor(spectrogram, "spectrogram", (torch.complex64, torch.complex128))
-    _check_tensor(mask, "mask", (torch.float32, torch.float64))
-    _check_same_shape(spectrogram, mask, "mask")
+    validate_same_shape(mask, spectrogram, ("mask", "spectrogram"))
     return spectrogram * mask.to(spectrogram.real.dtype)
-
-
-def _check_tensor(
-    value: Tensor, name: str, dtypes: tuple[torch.dtype, ...], *, min_dims: int = 0
-) -> None:
-    """Raise a sentence unless `value` is a finite, non-empty tensor of one of the dtypes."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}; use torch.tensor.")
-    if value.dtype not in dtypes:
-        names = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
-        raise TypeError(f"{name} must be {names}, got {value.dtype}; convert it with .to(...).")
-    if value.dim() < min_dims:
-        raise ValueError(
-            f"{name} must have at least {min_dims} dimension(s), got shape {tuple(value.shape)}; "
-            "see the shape in the docstring."
-        )
-    if value.numel() == 0:
-        raise ValueError(
-            f"{name} must not be empty, got shape {tuple(value.shape)}; check how it was cut."
-        )
-    # A traced or exported model cannot stop to look at its values.
-    if not torch.compiler.is_compiling() and not is_finite(value):
-        raise ValueError(
-            f"{name} must be finite, got NaN or infinity; find the step that made it "
-            "(torch.isfinite helps)."
-        )
-
-
-def _check_magnitude(magnitude: Tensor) -> None:
-    """Raise a sentence unless `magnitude` is a real, finite tensor without negative values."""
-    _check_tensor(magnitude, "magnitude", (torch.float32, torch.float64))
-    if not torch.compiler.is_compiling() and bool((magnitude < 0).any()):
-        raise ValueError(
-            f"magnitude must not be negative, got a minimum of {float(magnitude.min()):.3g}; "
-            "take .abs() of the spectrogram first."
-        )
-
-
-def _check_same_shape(first: Tensor, second: Tensor, name: str) -> None:
-    """Raise a sentence unless both shapes are equal; broadcasting would hide a mistake."""
-    if first.shape != second.shape:
-        raise ValueError(
-            f"{name} must have the shape {tuple(first.shape)}, got {tuple(second.shape)}; make "
-            "both with the same config from clips of the same length."
-        )

@@ -78,6 +78,46 @@ def rms_db(waveform: Tensor) -> float:
     return 20 * math.log10(peak) + 10 * math.log10(float(relative.square().mean()))
 
 
+def audible_rms(waveform: Tensor, name: str) -> Tensor:
+    """Measure the RMS of every clip, or say that one of them is silent.
+
+    Args:
+        waveform: Float tensor (..., time).
+        name: The parameter's name, used in the message.
+
+    Returns:
+        The root of the mean square over time, shape (...).
+
+    Raises:
+        ValueError: A clip is silent.
+
+    Notebook: 02
+    """
+    level = torch.linalg.vector_norm(waveform, dim=-1) / math.sqrt(waveform.shape[-1])
+    validate_audible(float(level.min()), name)
+    return level
+
+
+def validate_audible(level: float, name: str, *, minimum: float = SILENCE_RMS) -> None:
+    """Refuse silence, where a division by the level would make NaN.
+
+    Args:
+        level: RMS or largest sample.
+        name: The parameter's name, used in the message.
+        minimum: A level below this is silence.
+
+    Raises:
+        ValueError: The level is below the minimum.
+
+    Notebook: 02
+    """
+    if level < minimum:
+        raise ValueError(
+            f"{name} must not be silent, got a level of {level:.1g}; leave it out, or choose "
+            "another piece of it."
+        )
+
+
 def audible_peak(waveform: Tensor, name: str) -> float:
     """Measure the largest sample, or say that there is only silence.
 
@@ -96,11 +136,7 @@ def audible_peak(waveform: Tensor, name: str) -> float:
     """
     validate_waveform(waveform, name=name)
     peak = float(waveform.detach().abs().max())
-    if peak < SILENCE_PEAK:
-        raise ValueError(
-            f"{name} is silent (largest sample {peak:g}), so it has no level in dB and no gain "
-            "can lift it; skip silent clips first."
-        )
+    validate_audible(peak, name, minimum=SILENCE_PEAK)
     return peak
 
 

@@ -5,16 +5,15 @@ and other libraries disagree about the order. Higher is better everywhere.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import numpy as np
 import pystoi
 import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.levels import SILENCE_RMS
-from course_utils.validate import validate_waveform
+from course_utils.levels import audible_rms
+from course_utils.validate import validate_integer, validate_number, validate_pair
 
 SCORES = ("pesq", "stoi", "estoi", "si_sdr")
 MAX_DB = 100.0
@@ -43,12 +42,12 @@ def snr(*, estimate: Tensor, reference: Tensor) -> float | Tensor:
 
     Raises:
         TypeError: Not float tensors.
-        ValueError: Empty, not finite, different shapes, or a silent reference.
+        ValueError: Empty, not finite, different shapes or devices, or a silent reference.
 
     Notebook: 06
     """
     estimate, reference, finish = _prepare(estimate, reference)
-    _check_sound(reference, "reference")
+    audible_rms(reference, "reference")
     noise = reference - estimate
     return finish(_ratio_db(_energy(reference), _energy(noise)))
 
@@ -71,7 +70,8 @@ def si_sdr(*, estimate: Tensor, reference: Tensor) -> float | Tensor:
 
     Raises:
         TypeError: Not float tensors.
-        ValueError: Empty, not finite, different shapes, or a reference without any sound.
+        ValueError: Empty, not finite, different shapes or devices, or a reference without any
+            sound.
 
     Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR - half-baked or well done?", ICASSP 2019.
     Notebook: 06
@@ -79,7 +79,7 @@ def si_sdr(*, estimate: Tensor, reference: Tensor) -> float | Tensor:
     estimate, reference, finish = _prepare(estimate, reference)
     reference = reference - reference.mean(dim=-1, keepdim=True)
     estimate = estimate - estimate.mean(dim=-1, keepdim=True)
-    _check_sound(reference, "reference")
+    audible_rms(reference, "reference")
     product = (estimate * reference).sum(dim=-1, keepdim=True)
     target = product / _energy(reference).unsqueeze(-1) * reference  # (..., time)
     return finish(_ratio_db(_energy(target), _energy(estimate - target)))
@@ -107,21 +107,16 @@ def stoi(
         About 0 (nothing) to 1 (everything).
 
     Raises:
-        TypeError: Not float tensors, or a rate that is no integer.
-        ValueError: Empty, not finite, different shapes, more than one clip, silence, a rate
-            below 8000 Hz, or less than 0.4 s of speech.
+        TypeError: Not float tensors, or a rate that is not an integer.
+        ValueError: Empty, not finite, different shapes or devices, more than one clip, silence, a
+            rate below 8000 Hz, or less than 0.4 s of speech.
 
     Source: Taal et al., IEEE TASLP 19(7), 2011; Jensen and Taal, IEEE TASLP 24(11), 2016.
     Notebook: 06
     """
     estimate, reference = _one_clip(estimate, reference)
-    _check_rate(sample_rate)
-    if sample_rate < 8000:
-        raise ValueError(
-            f"sample_rate must be at least 8000 Hz for STOI, got {sample_rate}; "
-            "score recordings that hold the whole range of speech."
-        )
-    _check_sound(reference, "reference")
+    validate_integer(sample_rate, "sample_rate", minimum=8000)
+    audible_rms(reference, "reference")
     too_short = (
         f"reference must hold at least {_MIN_STOI_SECONDS} s of speech for STOI, got a clip of "
         f"{reference.shape[-1] / sample_rate:.2f} s, pauses included; choose a longer one."
@@ -153,15 +148,14 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
         About 1.0 (bad) to 4.64 (as good as the reference; 4.55 in narrow band).
 
     Raises:
-        TypeError: Not float tensors, or a rate that is no integer.
-        ValueError: Empty, not finite, different shapes, more than one clip, another rate,
-            silence, or a clip under 0.25 s or over 20 s.
+        TypeError: Not float tensors.
+        ValueError: Empty, not finite, different shapes or devices, more than one clip, another
+            rate, silence, or a clip under 0.25 s or over 20 s.
 
     Source: ITU-T P.862, P.862.1, P.862.2.
     Notebook: 06
     """
     estimate, reference = _one_clip(estimate, reference)
-    _check_rate(sample_rate)
     if sample_rate not in (8000, 16000):
         raise ValueError(
             f"sample_rate must be 16000 or 8000 for PESQ, got {sample_rate}; "
@@ -173,8 +167,8 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
             f"reference must last more than {_MIN_PESQ_SECONDS} s and at most "
             f"{_MAX_PESQ_SECONDS:.0f} s for PESQ, got {seconds:.2f} s; score it in pieces."
         )
-    _check_sound(reference, "reference")
-    _check_sound(estimate, "estimate")
+    audible_rms(reference, "reference")
+    audible_rms(estimate, "estimate")
     try:
         import pesq as pesq_package  # here, because it is built from C, and not every machine can
     except ImportError as error:
@@ -185,7 +179,8 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
     mode = "wb" if sample_rate == 16000 else "nb"
     # The package divides both by one common peak; with levels far apart the quieter one would
     # round to nothing, and PESQ makes the levels equal anyway.
-    reference, estimate = reference / reference.abs().max(), estimate / estimate.abs().max()
+    reference = reference / reference.abs().max()
+    estimate = estimate / estimate.abs().max()
     try:
         score = pesq_package.pesq(sample_rate, reference.numpy(), estimate.numpy(), mode)
     except pesq_package.PesqError as error:
@@ -258,8 +253,10 @@ def evaluate_pair(
     Notebook: 06
     """
     _one_clip(noisy, reference, name="noisy")
-    options = {"reference": reference, "sample_rate": sample_rate, "scores": scores}
-    before, after = (score_clip(estimate=x, **options) for x in (noisy, estimate))
+    before, after = (
+        score_clip(estimate=sound, reference=reference, sample_rate=sample_rate, scores=scores)
+        for sound in (noisy, estimate)
+    )
     return compare_scores(before, after)
 
 
@@ -306,7 +303,7 @@ def summarize(
         by: Key or keys whose values make the groups; () puts all rows in one group.
         scores: Key or keys to average.
         unit: Key of the rows that are drawn together; None draws row by row.
-        confidence: Share of the means inside the interval, between 0 and 1.
+        confidence: Share of the means inside the interval, above 0 and at most 1.
         num_resamples: How often to draw, at least 1.
         generator: Source of the draws; None uses seed 0 for each group, so tables repeat.
 
@@ -315,23 +312,24 @@ def summarize(
         for each score x its mean x and the interval x_low, x_high.
 
     Raises:
-        TypeError: A score that is no number.
-        ValueError: No rows, a missing key, a score that is not finite, options out of range.
+        TypeError: A score or an option that is not a number.
+        KeyError: A row without one of the keys.
+        ValueError: No rows, a score that is not finite, options out of range.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     Notebook: 06
     """
-    by, scores = _as_names(by, "by"), _as_names(scores, "scores")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; try 0.95.")
-    if not isinstance(num_resamples, int) or num_resamples < 1:
-        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}; try 1000.")
+    by = _as_names(by, "by")
+    scores = _as_names(scores, "scores")
+    validate_number(confidence, "confidence", above=0, maximum=1)
+    validate_integer(num_resamples, "num_resamples", minimum=1)
     rows = list(rows)
     if not rows:
         raise ValueError("rows must hold at least one scored clip, got none; score some first.")
     groups: dict[tuple, list[Mapping]] = {}
     for index, row in enumerate(rows):
-        _check_row(row, index, [*by, *scores, *([unit] if unit else [])], scores)
+        for name in scores:
+            validate_number(row[name], f"{name} in row {index}")
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
     table = []
@@ -341,7 +339,7 @@ def summarize(
         weights = _bootstrap_weights(members, unit, num_resamples, draws)
         line = dict(zip(by, values, strict=True)) | {"n": len(members)}
         for name in scores:
-            column = torch.tensor([float(row[name]) for row in members], dtype=torch.float64)
+            column = torch.tensor([row[name] for row in members], dtype=torch.float64)
             means = weights @ column / weights.sum(dim=1)  # (num_resamples,)
             low, high = torch.quantile(means, tails).tolist()
             line |= {name: float(column.mean()), f"{name}_low": low, f"{name}_high": high}
@@ -358,62 +356,35 @@ _SCORERS = {
 }
 
 
-def _prepare(estimate: Tensor, reference: Tensor):
+def _prepare(
+    estimate: Tensor, reference: Tensor
+) -> tuple[Tensor, Tensor, Callable[[Tensor], float | Tensor]]:
     """Check a pair; return both in float64 and a function that shapes the result."""
-    _check_pair(estimate, reference)
-    dtype, device = estimate.dtype, estimate.device
+    validate_pair(estimate, reference, ("estimate", "reference"))
+    dtype = estimate.dtype
+    device = estimate.device
     single = estimate.ndim == 1 or estimate.shape[:-1] == (1,)
 
     def finish(values: Tensor) -> float | Tensor:
         return float(values) if single else values.to(dtype).to(device)
 
-    wide = {"device": "cpu" if device.type == "mps" else device, "dtype": torch.float64}
-    return estimate.to(**wide), reference.to(**wide), finish
+    wide = torch.device("cpu") if device.type == "mps" else device  # MPS has no 64 bits
+    return estimate.to(wide, torch.float64), reference.to(wide, torch.float64), finish
 
 
 def _one_clip(
     estimate: Tensor, reference: Tensor, *, name: str = "estimate"
 ) -> tuple[Tensor, Tensor]:
     """Check a pair of mono clips; return both as (time,) float64 on the CPU."""
-    _check_pair(estimate, reference, name=name)
+    validate_pair(estimate, reference, (name, "reference"))
     if estimate.numel() != estimate.shape[-1]:
         raise ValueError(
             f"{name} must be one mono clip (time,) or (1, time), got shape "
             f"{tuple(estimate.shape)}; score clips and channels one by one."
         )
-    return tuple(x.detach().reshape(-1).to("cpu").double() for x in (estimate, reference))
-
-
-def _check_pair(estimate: Tensor, reference: Tensor, *, name: str = "estimate") -> None:
-    """Raise a sentence unless both are usable waveforms of one shape and device."""
-    validate_waveform(estimate, name=name)
-    validate_waveform(reference, name="reference")
-    if estimate.shape != reference.shape:
-        raise ValueError(
-            f"{name} must have the shape of reference, got {tuple(estimate.shape)} and "
-            f"{tuple(reference.shape)}; cut or align them first."
-        )
-    if estimate.device != reference.device:
-        raise ValueError(
-            f"{name} must be on the device of reference, got {estimate.device} and "
-            f"{reference.device}; move one with .to(...)."
-        )
-
-
-def _check_sound(waveform: Tensor, name: str) -> None:
-    """Raise a sentence where any clip of (..., time) is silent."""
-    rms = float(waveform.square().mean(dim=-1).sqrt().min())
-    if rms < SILENCE_RMS:
-        raise ValueError(
-            f"{name} must not be silent, got an RMS level of {rms:.1g}; there is nothing to "
-            "compare, so leave such clips out."
-        )
-
-
-def _check_rate(sample_rate: int) -> None:
-    """Raise a sentence unless `sample_rate` is an integer."""
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
-        raise TypeError(f"sample_rate must be an int in Hz, got {sample_rate!r}; pass 16000.")
+    estimate = estimate.detach().reshape(-1).cpu()
+    reference = reference.detach().reshape(-1).cpu()
+    return estimate.double(), reference.double()
 
 
 def _energy(waveform: Tensor) -> Tensor:
@@ -434,29 +405,6 @@ def _as_names(names: str | Sequence[str], name: str) -> list[str]:
     if not names and name == "scores":
         raise ValueError('scores must name at least one score, got none; try "pesq".')
     return names
-
-
-def _check_row(row: Mapping, index: int, keys: Sequence[str], scores: Sequence[str]) -> None:
-    """Raise a sentence where a row lacks a key or holds a score that is no finite number."""
-    for key in keys:
-        if key not in row:
-            raise ValueError(
-                f"rows must all have the key {key!r}, got row {index} without it; "
-                f"it has {', '.join(map(str, row))}."
-            )
-    for key in scores:
-        try:
-            finite = np.isfinite(float(row[key]))
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"rows must hold numbers under {key!r}, got {row[key]!r} in row {index}; "
-                "leave that clip out or score it again."
-            ) from None
-        if not finite:
-            raise ValueError(
-                f"rows must hold finite numbers under {key!r}, got {row[key]} in row {index}; "
-                "leave that clip out or score it again."
-            )
 
 
 def _bootstrap_weights(

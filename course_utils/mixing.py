@@ -6,9 +6,8 @@ import torch
 from scipy.signal import fftconvolve
 from torch import Tensor
 
-from course_utils.levels import SILENCE_RMS
-from course_utils.noise import check_num_samples
-from course_utils.validate import is_finite, validate_waveform
+from course_utils.levels import audible_rms, validate_audible
+from course_utils.validate import is_finite, validate_integer, validate_number, validate_pair
 
 MAX_ABS_SNR_DB = 100.0
 CROSSFADE_SAMPLES = 320  # 20 ms at 16 kHz: long enough to hide a seam, short enough to forget
@@ -31,13 +30,12 @@ def fit_noise(
         A new tensor of shape (..., num_samples), dtype and device of `noise`.
 
     Raises:
-        TypeError: If `noise` is not a floating-point tensor or `num_samples` is not an int.
-        ValueError: If `noise` is empty or not finite, or `num_samples` is below 1.
+        TypeError: If `num_samples` is not an int.
+        ValueError: If `num_samples` is below 1.
 
     Notebook: 01
     """
-    validate_waveform(noise, name="noise")
-    check_num_samples(num_samples)
+    validate_integer(num_samples, "num_samples", minimum=1)
     length = noise.shape[-1]
     if length < num_samples:
         loop = _seamless_loop(noise)
@@ -60,7 +58,7 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor) -> Tensor:
 
     Args:
         clean: Speech of shape (time,), (channel, time) or (batch, channel, time).
-        noise: Noise of the same shape, dtype and device (see `fit_noise`).
+        noise: Noise of the same shape and device (see `fit_noise`).
         snr_db: Wanted ratio in dB, from -100 to 100: one number, or a tensor of shape (batch,)
             with one for each clip of a batch.
 
@@ -68,28 +66,28 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor) -> Tensor:
         The noisy speech: shape, dtype and device of `clean`.
 
     Raises:
-        TypeError: If a waveform is not a floating-point tensor, or the dtypes differ.
-        ValueError: If shapes or devices differ, a clip is silent, or `snr_db` is not usable.
+        TypeError: If a waveform is not a floating-point tensor or `snr_db` is not a number.
+        ValueError: If a waveform is empty or not finite, shapes or devices differ, a clip is
+            silent, or `snr_db` is out of range.
 
     Notebook: 01
     """
-    validate_waveform(clean, name="clean")
-    validate_waveform(noise, name="noise")
-    _check_same_kind(clean, noise)
+    validate_pair(noise, clean, ("noise", "clean"))
     # One gain for each clip: its channels stand in one row. Half-precision clips are worked on in
     # 32 bits, or the energy of quiet ones would underflow.
     wide = torch.promote_types(clean.dtype, torch.float32)
     rows = clean.shape[:-2]  # () for one clip, (batch,) for a batch
     clean_rows = clean.to(wide).reshape(*rows, -1)  # (..., channel * time)
     noise_rows = noise.to(wide).reshape(*rows, -1)  # (..., channel * time)
-    clean_rms, noise_rms = _audible_rms(clean_rows, "clean"), _audible_rms(noise_rows, "noise")
+    clean_rms = audible_rms(clean_rows, "clean")  # (...)
+    noise_rms = audible_rms(noise_rows, "noise")  # (...)
     ratio = _amplitude_ratio(snr_db, rows).to(wide)  # before the device: some have no 64 bits
     gain = ratio.to(clean.device) * clean_rms / noise_rms  # (...)
     noisy = (clean_rows + gain[..., None] * noise_rows).reshape(clean.shape).to(clean.dtype)
     if not is_finite(noisy):
         raise ValueError(
-            f"snr_db={snr_db} makes the noise too loud for {clean.dtype}; "
-            "ask for a higher snr_db or convert both waveforms to torch.float32."
+            f"snr_db must be higher for {clean.dtype}, got {snr_db}, where the noise is beyond "
+            "its range; raise it or convert both waveforms to torch.float32."
         )
     return noisy
 
@@ -113,30 +111,22 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
         cut off.
 
     Raises:
-        TypeError: If an argument is not a floating-point tensor.
-        ValueError: If an argument is empty or not finite, or the impulse response is silent or
-            has more than one channel.
+        ValueError: If the impulse response is silent or has more than one channel.
 
     Notebook: 01
     """
-    validate_waveform(waveform, name="waveform")
-    validate_waveform(impulse_response, name="impulse_response")
     if impulse_response.numel() != impulse_response.shape[-1]:
         raise ValueError(
-            f"impulse_response has shape {tuple(impulse_response.shape)}; "
-            "give one channel, for example impulse_response[:1]."
+            f"impulse_response must have one channel, got shape "
+            f"{tuple(impulse_response.shape)}; take one, such as impulse_response[:1]."
         )
     room = impulse_response.detach().reshape(-1).to("cpu", torch.float64)
     direct = int(room.abs().argmax())
-    if room[direct].abs() < SILENCE_RMS:
-        raise ValueError(
-            f"impulse_response is silent (peak {float(room[direct].abs()):.1g}); "
-            "give a measured or simulated room."
-        )
+    validate_audible(float(room[direct].abs()), "impulse_response")
     dry = waveform.detach().cpu()
-    dry = (dry if dry.dtype == torch.float64 else dry.float()).numpy()
-    room = (room / room[direct]).numpy().astype(dry.dtype)
-    wet = fftconvolve(dry, room.reshape((1,) * (dry.ndim - 1) + (-1,)), axes=-1)
+    dry = dry if dry.dtype == torch.float64 else dry.float()
+    kernel = (room / room[direct]).to(dry.dtype).reshape((1,) * (dry.ndim - 1) + (-1,))
+    wet = fftconvolve(dry.numpy(), kernel.numpy(), axes=-1)
     return torch.from_numpy(wet[..., direct : direct + dry.shape[-1]].copy()).to(waveform)
 
 
@@ -150,55 +140,21 @@ def _seamless_loop(noise: Tensor) -> Tensor:
     length = noise.shape[-1]
     fade = min(CROSSFADE_SAMPLES, length // 4)
     ramp = (torch.arange(fade, device=noise.device) + 0.5) / max(fade, 1) * (math.pi / 2)
-    rise, fall = torch.sin(ramp).to(noise.dtype), torch.cos(ramp).to(noise.dtype)
+    rise = torch.sin(ramp).to(noise.dtype)
+    fall = torch.cos(ramp).to(noise.dtype)
     head = noise[..., :fade] * rise + noise[..., length - fade :] * fall
     return torch.cat([head, noise[..., fade : length - fade]], dim=-1)
 
 
-def _check_same_kind(clean: Tensor, noise: Tensor) -> None:
-    if clean.dtype != noise.dtype:
-        raise TypeError(
-            f"noise is {noise.dtype} but clean is {clean.dtype}; use noise.to(clean.dtype)."
-        )
-    if clean.shape != noise.shape:
-        raise ValueError(
-            f"noise has shape {tuple(noise.shape)} but clean has shape {tuple(clean.shape)}; "
-            "make them equal, for example with fit_noise(noise, clean.shape[-1])."
-        )
-    if clean.device != noise.device:
-        raise ValueError(
-            f"noise is on {noise.device} but clean is on {clean.device}; "
-            "use noise.to(clean.device)."
-        )
-
-
-def _audible_rms(rows: Tensor, name: str) -> Tensor:
-    """Give the RMS level of every row, (..., n) -> (...), and refuse silence."""
-    rms = torch.linalg.vector_norm(rows, dim=-1) / math.sqrt(rows.shape[-1])
-    lowest = min(rms.reshape(-1).tolist())
-    if lowest < SILENCE_RMS:
-        raise ValueError(
-            f"{name} is silent (RMS {lowest:.1g}), so no signal-to-noise ratio exists; "
-            "choose another clip or another piece of it."
-        )
-    return rms
-
-
 def _amplitude_ratio(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
     """Turn a ratio in dB into noise over speech, one for each clip, or say what is wrong."""
-    try:
-        snr = torch.as_tensor(snr_db).detach()
-        unusable = snr.is_complex() or snr.dtype == torch.bool
-    except (TypeError, ValueError, RuntimeError):
-        unusable = True
-    if unusable:
-        raise TypeError(f"snr_db is {snr_db!r}; give a number in dB, such as 5.0.")
+    for db in snr_db.reshape(-1).tolist() if isinstance(snr_db, Tensor) else [snr_db]:
+        validate_number(db, "snr_db", minimum=-MAX_ABS_SNR_DB, maximum=MAX_ABS_SNR_DB)
+    snr = torch.as_tensor(snr_db)
     if snr.dim() > 0 and snr.shape != rows:
         raise ValueError(
-            f"snr_db has shape {tuple(snr.shape)} but the waveforms hold {tuple(rows)} clips; "
-            "give one number, or one for each clip of a (batch, channel, time) tensor."
+            f"snr_db must be one number or have shape {tuple(rows)}, one for each clip, got "
+            f"shape {tuple(snr.shape)}; make one of (batch,) for a (batch, channel, time) tensor."
         )
-    ratios = [10 ** (-db / 20) for db in snr.reshape(-1).tolist() if abs(db) <= MAX_ABS_SNR_DB]
-    if len(ratios) < snr.numel():  # NaN is left out too
-        raise ValueError(f"snr_db is {snr_db}; give finite values from -100 to 100 dB.")
+    ratios = [10 ** (-db / 20) for db in snr.reshape(-1).tolist()]
     return torch.tensor(ratios, dtype=torch.float64).reshape(snr.shape).expand(rows)

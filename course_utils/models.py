@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -23,9 +26,10 @@ class Encoder(nn.Sequential):
     """Look for patterns in a few bands and frames; keep every 2nd or 4th band. Notebook: 04."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, n_frames: int = 2):
-        size, pad = (2 * stride, n_frames), (stride // 2, 0)  # no padding in time
+        size = (2 * stride, n_frames)  # (freq, frame)
+        padding = (stride // 2, 0)  # none in time
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, size, (stride, 1), pad),
+            nn.Conv2d(in_channels, out_channels, size, (stride, 1), padding),
             # (batch, out_channels, freq / stride, frame - n_frames + 1)
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
@@ -36,9 +40,10 @@ class Decoder(nn.Sequential):
     """The way back: spread every band over 2 or 4 finer ones. Notebook: 04."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int):
-        size, pad = (2 * stride, 1), (stride // 2, 0)
+        size = (2 * stride, 1)  # (freq, frame)
+        padding = (stride // 2, 0)
         super().__init__(
-            nn.ConvTranspose2d(in_channels, out_channels, size, (stride, 1), pad),
+            nn.ConvTranspose2d(in_channels, out_channels, size, (stride, 1), padding),
             # (batch, out_channels, freq * stride, frame)
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
@@ -62,12 +67,26 @@ class MaskNet(nn.Module):
     Notebook: 04
     """
 
-    def __init__(self, n_freqs=257, *, n_bands=128, channels=(16, 32, 48), hidden_size=192):
+    gather: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        n_freqs: int = 257,
+        *,
+        n_bands: int = 128,
+        channels: Sequence[int] = (16, 32, 48),
+        hidden_size: int = 192,
+    ):
         super().__init__()
         if n_bands % 16:
             raise ValueError(f"n_bands must be a multiple of 16, got {n_bands}; try 128.")
-        self.settings = dict(n_freqs=n_freqs, n_bands=n_bands, hidden_size=hidden_size)
-        self.settings["channels"] = tuple(channels)
+        self.settings: dict[str, Any] = {
+            "n_freqs": n_freqs,
+            "n_bands": n_bands,
+            "hidden_size": hidden_size,
+            "channels": tuple(channels),
+        }
         gather, spread = features.frequency_bands(n_freqs, n_bands)
         self.register_buffer("gather", gather, persistent=False)  # made anew, never stored
         self.register_buffer("spread", spread, persistent=False)
@@ -99,12 +118,6 @@ class MaskNet(nn.Module):
             The mask, and the state for the next block: the last two frames and both memories.
             Blocks of any length give the mask of the whole.
         """
-        n_freqs = self.settings["n_freqs"]
-        if noisy_magnitude.ndim != 3 or noisy_magnitude.shape[1] != n_freqs:
-            raise ValueError(
-                f"noisy_magnitude must have shape (batch, {n_freqs}, frame), got "
-                f"{tuple(noisy_magnitude.shape)}; use the STFTConfig the network was made for."
-            )
         x = (self.gather @ noisy_magnitude).to(noisy_magnitude)  # (batch, 128, frame), 32 bits
         past, band_hidden, hidden = state or (x.new_zeros(*x.shape[:2], 2), None, None)
         x = torch.cat([past, features.compress(x)], dim=2)  # two frames more: encoders look back
@@ -141,13 +154,13 @@ class Denoiser(nn.Module):
     """Clean a waveform: one working level, spectrogram, mask, and back with the noisy phase.
 
     Args:
-        net: A mask network, such as `MaskNet`.
+        net: A `MaskNet`, or another module that has its `forward` and `forward_block`.
         config: The STFT that `net` was made for.
 
     Notebook: 04
     """
 
-    def __init__(self, net: nn.Module, config: features.STFTConfig | None = None) -> None:
+    def __init__(self, net: MaskNet, config: features.STFTConfig | None = None) -> None:
         super().__init__()
         self.net = net
         self.config = config or features.STFTConfig()
@@ -160,6 +173,10 @@ class Denoiser(nn.Module):
 
         Returns:
             Estimate of the clean waveform, same shape, dtype and device.
+
+        Raises:
+            TypeError: Not a float tensor.
+            ValueError: No samples, NaN or infinity.
         """
         validate_waveform(noisy, name="noisy")
         rows = noisy.reshape(-1, noisy.shape[-1]).float()  # (batch, time)
@@ -177,7 +194,8 @@ class Denoiser(nn.Module):
         """Estimate the mask in blocks without a seam: an hour needs no more memory than minutes."""
         if noisy_magnitude.shape[-1] <= _BLOCK_FRAMES:
             return self.net(noisy_magnitude)
-        masks, state = [], None
+        masks = []
+        state: State | None = None
         for block in noisy_magnitude.split(_BLOCK_FRAMES, dim=-1):
             mask, state = self.net.forward_block(block, state)
             masks.append(mask)

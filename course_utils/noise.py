@@ -9,8 +9,8 @@ from scipy import fft
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.levels import WORKING_LEVEL
-from course_utils.validate import validate_waveform
+from course_utils.levels import WORKING_LEVEL, rms, validate_audible
+from course_utils.validate import validate_integer, validate_number
 
 LOWEST_CYCLES_PER_SAMPLE = 20.0 / SAMPLE_RATE  # 20 Hz at 16 kHz: nobody hears what lies below
 MAX_HARMONICS = 20
@@ -36,14 +36,13 @@ def colored_noise(
         float32 tensor of shape (1, num_samples) with RMS 0.1.
 
     Raises:
-        TypeError: If `num_samples` is not an int.
+        TypeError: If `num_samples` is not an int or `exponent` is not a number.
         ValueError: If `num_samples` is below 1 or `exponent` is not from -4 to 4.
 
     Notebook: 01
     """
-    check_num_samples(num_samples)
-    if not -4 <= exponent <= 4:  # False for NaN too
-        raise ValueError(f"exponent is {exponent}; give a number from -4 to 4, such as 1 for pink.")
+    validate_integer(num_samples, "num_samples", minimum=1)
+    validate_number(exponent, "exponent", minimum=-4, maximum=4)
     white = _normal(num_samples, generator)  # (time,)
     if num_samples == 1:
         return _at_level(white)
@@ -77,19 +76,15 @@ def mains_hum(
         float32 tensor of shape (1, num_samples) with RMS 0.1.
 
     Raises:
-        TypeError: If `num_samples` is not an int.
-        ValueError: If `num_samples` is below 1, or `frequency` is not above 0 and below half of
-            `sample_rate`.
+        TypeError: If `num_samples` or `sample_rate` is not an int, or `frequency` not a number.
+        ValueError: If `num_samples` or `sample_rate` is below its minimum (1 and 1000), or
+            `frequency` is not above 0 and below half of `sample_rate`.
 
     Notebook: 01
     """
-    check_num_samples(num_samples)
-    _check_sample_rate(sample_rate)
-    if not 0 < frequency < sample_rate / 2:
-        raise ValueError(
-            f"frequency is {frequency} Hz; give one above 0 and below half the sample rate "
-            f"({sample_rate / 2:g} Hz), such as 50."
-        )
+    validate_integer(num_samples, "num_samples", minimum=1)
+    validate_integer(sample_rate, "sample_rate", minimum=1000)
+    validate_number(frequency, "frequency", above=0, maximum=sample_rate / 2)
     highest = min(MAX_HARMONICS, math.ceil(sample_rate / 2 / frequency) - 1)
     order = torch.arange(1, highest + 1, dtype=torch.float64, device=_device(generator))
     phase = 2 * math.pi * _uniform(highest, generator)
@@ -123,15 +118,15 @@ def fan_noise(
         float32 tensor of shape (1, num_samples) with RMS 0.1.
 
     Raises:
-        TypeError: If `num_samples` is not an int.
+        TypeError: If `num_samples` or `sample_rate` is not an int.
         ValueError: If `num_samples` or `sample_rate` is below its minimum (1 and 1000).
 
     Notebook: 01
     """
-    check_num_samples(num_samples)
-    _check_sample_rate(sample_rate)
-    turns, phase = _uniform(2, generator)
-    turns = 18.0 + 12.0 * float(turns)
+    validate_integer(num_samples, "num_samples", minimum=1)
+    validate_integer(sample_rate, "sample_rate", minimum=1000)
+    speed, phase = _uniform(2, generator)
+    turns = 18.0 + 12.0 * float(speed)
     air = colored_noise(num_samples, exponent=1.5, generator=generator)
     blades = mains_hum(
         num_samples, frequency=5 * turns, sample_rate=sample_rate, generator=generator
@@ -158,13 +153,13 @@ def keyboard_clicks(
         float32 tensor of shape (1, num_samples) with RMS 0.1.
 
     Raises:
-        TypeError: If `num_samples` is not an int.
+        TypeError: If `num_samples` or `sample_rate` is not an int.
         ValueError: If `num_samples` or `sample_rate` is below its minimum (1 and 1000).
 
     Notebook: 01
     """
-    check_num_samples(num_samples)
-    _check_sample_rate(sample_rate)
+    validate_integer(num_samples, "num_samples", minimum=1)
+    validate_integer(sample_rate, "sample_rate", minimum=1000)
     clicks = 0.01 * _normal(num_samples, generator)  # the room; also keeps one sample from silence
     length = min(int(CLICK_SECONDS * sample_rate), num_samples)
     time = torch.arange(length, dtype=torch.float64, device=clicks.device) / sample_rate
@@ -197,7 +192,7 @@ def tones(num_samples: int, *, generator: torch.Generator | None = None) -> Tens
 
     Notebook: 05
     """
-    check_num_samples(num_samples)
+    validate_integer(num_samples, "num_samples", minimum=1)
     harmonics, fade, glide, gap, hold = _uniform(5, generator).tolist()
     orders = np.arange(1, 2 + int(6 * harmonics), dtype=np.float32)[:, None]
     amplitudes = (0.2 + _uniform(len(orders), generator)[:, None].float().cpu().numpy()) / orders
@@ -237,7 +232,7 @@ def knocks(num_samples: int, *, generator: torch.Generator | None = None) -> Ten
 
     Notebook: 05
     """
-    check_num_samples(num_samples)
+    validate_integer(num_samples, "num_samples", minimum=1)
     low, width, decay, rate, jitter = _uniform(5, generator).tolist()
     n_knock = SAMPLE_RATE // 2
     low_hz = 100 * 40**low
@@ -276,58 +271,29 @@ def babble(
         float32 tensor of shape (1, num_samples) with RMS 0.1.
 
     Raises:
-        TypeError: If a voice is not a floating-point tensor or `num_samples` is not an int.
-        ValueError: If there is no voice, a voice is silent, not finite or has more than one
-            channel, or `num_samples` is below 1.
+        TypeError: If `num_samples` is not an int.
+        ValueError: If there is no voice, a voice is silent or has more than one channel, or
+            `num_samples` is below 1.
 
     Notebook: 01
     """
-    check_num_samples(num_samples)
+    validate_integer(num_samples, "num_samples", minimum=1)
     if len(voices) == 0:
-        raise ValueError("voices is empty; give at least one waveform, better four or more.")
+        raise ValueError("voices must hold a waveform, got none; better give four or more.")
     crowd = torch.zeros(num_samples)
     for number, voice in enumerate(voices):
-        name = f"voices[{number}]"
-        validate_waveform(voice, name=name)
         if voice.numel() != voice.shape[-1]:
             raise ValueError(
-                f"{name} has shape {tuple(voice.shape)}; give one channel, such as voice[:1]."
+                f"voices[{number}] must have one channel, got shape {tuple(voice.shape)}; "
+                "take one, such as voice[:1]."
             )
         mono = voice.detach().reshape(-1).cpu()
-        rms = float(torch.linalg.vector_norm(mono, dtype=torch.float64)) / math.sqrt(mono.numel())
-        if rms < 1e-8:
-            raise ValueError(f"{name} is silent (RMS {rms:.1g}); leave it out.")
+        level = float(rms(mono.double()))
+        validate_audible(level, f"voices[{number}]")
         start = int(float(_uniform(1, generator)) * mono.numel())
         loops = math.ceil(num_samples / mono.numel())
-        crowd += mono.roll(-start).repeat(loops)[:num_samples] / rms
+        crowd += mono.roll(-start).repeat(loops)[:num_samples] / level
     return _at_level(crowd)
-
-
-def check_num_samples(num_samples: int) -> None:
-    """Refuse a length that is not a whole number of at least one sample.
-
-    Args:
-        num_samples: Length in samples.
-
-    Raises:
-        TypeError: If it is not an int.
-        ValueError: If it is below 1.
-
-    Notebook: 01
-    """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int):
-        raise TypeError(
-            f"num_samples is {num_samples!r}; give a whole number, such as int(2.5 * sample_rate)."
-        )
-    if num_samples < 1:
-        raise ValueError(f"num_samples is {num_samples}; ask for at least 1 sample.")
-
-
-def _check_sample_rate(sample_rate: int) -> None:
-    if not sample_rate >= 1000:
-        raise ValueError(
-            f"sample_rate is {sample_rate}; give samples per second, 1000 or more, such as 16000."
-        )
 
 
 def _device(generator: torch.Generator | None) -> torch.device:
@@ -344,10 +310,7 @@ def _uniform(size: int, generator: torch.Generator | None) -> Tensor:
 
 def _at_level(waveform: Tensor) -> Tensor:
     """Bring (time,) to RMS 0.1 and to the shape of a mono file, (1, time)."""
-    rms = float(torch.linalg.vector_norm(waveform)) / math.sqrt(waveform.numel())
-    if rms < 1e-12:
-        raise ValueError(
-            f"num_samples is {waveform.numel()}, and the piece of that length is silent; "
-            "ask for a longer one."
-        )
-    return (waveform * (WORKING_LEVEL / rms)).to(torch.float32).unsqueeze(0)
+    # Divided in 64 bits: `levels.rms` would round once more, and every noise would change a little.
+    level = float(torch.linalg.vector_norm(waveform)) / math.sqrt(waveform.numel())
+    validate_audible(level, f"a noise of {waveform.numel()} samples", minimum=1e-12)
+    return (waveform * (WORKING_LEVEL / level)).to(torch.float32).unsqueeze(0)

@@ -9,8 +9,13 @@ import torch
 import torch.nn.functional
 from torch import Tensor
 
-from course_utils.levels import SILENCE_PEAK, audible_peak
-from course_utils.validate import validate_waveform
+from course_utils.levels import SILENCE_PEAK, audible_peak, validate_audible
+from course_utils.validate import (
+    validate_integer,
+    validate_number,
+    validate_pair,
+    validate_waveform,
+)
 
 _CLIP_RUN = 4  # samples in a row at the very same extreme value
 _CLIP_LEVEL = 0.05  # softer plateaus are the steps of 16-bit numbers
@@ -31,13 +36,12 @@ def pad_or_trim(waveform: Tensor, num_samples: int) -> Tensor:
         A new tensor (..., num_samples).
 
     Raises:
-        TypeError: Not a float tensor, or a length that is no integer.
-        ValueError: A length below 1; no samples, NaN.
+        TypeError: A length that is not an integer.
+        ValueError: A length below 1.
 
     Notebook: 02
     """
-    validate_waveform(waveform)
-    _validate_count(num_samples, "num_samples")
+    validate_integer(num_samples, "num_samples", minimum=1)
     missing = num_samples - waveform.shape[-1]
     if missing > 0:
         return torch.nn.functional.pad(waveform, (0, missing))
@@ -59,23 +63,22 @@ def segment(waveform: Tensor, segment_length: int, *, hop_length: int | None = N
         A new tensor (num_segments, channel, segment_length).
 
     Raises:
-        TypeError: Not a float tensor, or lengths that are no integers.
+        TypeError: Lengths that are not integers.
         ValueError: Another shape, lengths below 1, or a hop that would skip samples.
 
     Notebook: 02
     """
-    validate_waveform(waveform)
     if waveform.ndim != 2:
         raise ValueError(
             f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
             "use waveform.unsqueeze(0) for one channel, or take one item of a batch."
         )
-    _validate_count(segment_length, "segment_length")
+    validate_integer(segment_length, "segment_length", minimum=1)
     hop_length = segment_length if hop_length is None else hop_length
-    _validate_count(hop_length, "hop_length")
+    validate_integer(hop_length, "hop_length", minimum=1)
     if hop_length > segment_length:
         raise ValueError(
-            f"hop_length must not exceed segment_length, got {hop_length} and {segment_length}; "
+            f"hop_length must be at most segment_length = {segment_length}, got {hop_length}; "
             "samples between the pieces would be lost."
         )
     num_hops = math.ceil(max(0, waveform.shape[-1] - segment_length) / hop_length)
@@ -97,12 +100,12 @@ def peak_normalize(waveform: Tensor, *, peak: float = 0.99) -> Tensor:
         A new tensor of the same shape.
 
     Raises:
-        TypeError: Not a float tensor.
+        TypeError: Not a float tensor, or a peak that is not a number.
         ValueError: Silence, which no gain can lift; no samples, NaN; a peak out of range.
 
     Notebook: 02
     """
-    _validate_peak(peak)
+    validate_number(peak, "peak", above=0, maximum=1)
     gain = peak / audible_peak(waveform, "waveform")
     return _scale(waveform, gain, peak)
 
@@ -122,25 +125,15 @@ def normalize_pair(noisy: Tensor, clean: Tensor, *, peak: float = 0.99) -> tuple
         New tensors (noisy, clean) of the same shapes.
 
     Raises:
-        TypeError: Not float tensors.
-        ValueError: Different shapes, both silent, no samples, NaN, a peak out of range.
+        TypeError: Not float tensors, or a peak that is not a number.
+        ValueError: Different shapes or devices, both silent, no samples, NaN, a peak out of range.
 
     Notebook: 02
     """
-    _validate_peak(peak)
-    validate_waveform(noisy, name="noisy")
-    validate_waveform(clean, name="clean")
-    if noisy.shape != clean.shape:
-        raise ValueError(
-            f"noisy and clean must have the same shape, got {tuple(noisy.shape)} and "
-            f"{tuple(clean.shape)}; align them and cut both to one length first."
-        )
+    validate_number(peak, "peak", above=0, maximum=1)
+    validate_pair(noisy, clean, ("noisy", "clean"))
     loudest = max(float(noisy.abs().max()), float(clean.abs().max()))
-    if loudest < SILENCE_PEAK:
-        raise ValueError(
-            f"noisy and clean are both silent (largest sample {loudest:g}); "
-            "no gain can make them louder, so leave this pair out."
-        )
+    validate_audible(loudest, "the louder of noisy and clean", minimum=SILENCE_PEAK)
     gain = peak / loudest
     return _scale(noisy, gain, peak), _scale(clean, gain, peak)
 
@@ -163,8 +156,8 @@ def estimate_delay(
         The delay in samples: positive where `delayed` comes later, negative where earlier.
 
     Raises:
-        TypeError: Not float tensors, or a limit that is no integer.
-        ValueError: Different leading axes, silence, a negative limit; no samples, NaN.
+        TypeError: A limit that is not an integer.
+        ValueError: Different leading axes, silence, a negative limit.
 
     Source: Knapp and Carter, The generalized correlation method for estimation of time delay,
         1976, with all weights 1.
@@ -191,26 +184,22 @@ def align(
         New tensors (delayed, reference) of one length in which sample n means one moment.
 
     Raises:
-        TypeError: Not float tensors, or a delay that is no integer.
-        ValueError: Different leading axes, nothing left in common, silence, NaN.
+        TypeError: A delay that is not an integer.
+        ValueError: Different leading axes, nothing left in common, silence.
 
     Notebook: 01, 02
     """
-    _validate_two(delayed, reference)
+    _validate_leading_axes(delayed, reference)
     if delay_samples is None:
         delay_samples = estimate_delay(delayed, reference)
-    elif isinstance(delay_samples, bool) or not isinstance(delay_samples, int):
-        raise TypeError(
-            f"delay_samples must be an integer, got {delay_samples!r}; "
-            "multiply seconds by the sample rate and round."
-        )
+    validate_integer(delay_samples, "delay_samples")
     delayed = delayed[..., max(0, delay_samples) :]
     reference = reference[..., max(0, -delay_samples) :]
     length = min(delayed.shape[-1], reference.shape[-1])
     if length == 0:
         raise ValueError(
-            f"delay_samples must leave both recordings an overlap, got {delay_samples}; "
-            "choose a delay shorter than the clips."
+            f"delay_samples must be shorter than the clips, got {delay_samples}; nothing would "
+            "be left that both have."
         )
     return delayed[..., :length].clone(), reference[..., :length].clone()
 
@@ -234,24 +223,24 @@ def check_pair(
         One sentence for each problem found.
 
     Raises:
-        TypeError: A rate that is no integer.
+        TypeError: A rate that is not an integer.
         ValueError: A rate below 1.
 
     Notebook: 02
     """
-    _validate_count(noisy_sample_rate, "noisy_sample_rate")
-    _validate_count(clean_sample_rate, "clean_sample_rate")
-    problems = _check_samples(noisy, "noisy") + _check_samples(clean, "clean")
+    validate_integer(noisy_sample_rate, "noisy_sample_rate", minimum=1)
+    validate_integer(clean_sample_rate, "clean_sample_rate", minimum=1)
+    problems = _sample_problems(noisy, "noisy") + _sample_problems(clean, "clean")
     if problems:
         return problems
-    problems = _check_shapes(noisy, clean, noisy_sample_rate, clean_sample_rate)
-    problems += _check_level(noisy, "noisy") + _check_level(clean, "clean")
+    problems = _shape_problems(noisy, clean, noisy_sample_rate, clean_sample_rate)
+    problems += _level_problems(noisy, "noisy") + _level_problems(clean, "clean")
     if noisy_sample_rate == clean_sample_rate and noisy.shape[0] == clean.shape[0]:
-        problems += _check_match(noisy, clean, noisy_sample_rate)
+        problems += _match_problems(noisy, clean, noisy_sample_rate)
     return problems
 
 
-def _check_samples(waveform: Tensor, name: str) -> list[str]:
+def _sample_problems(waveform: Tensor, name: str) -> list[str]:
     """Turn what `validate_waveform` refuses into a list of problems."""
     try:
         validate_waveform(waveform, name=name)
@@ -262,7 +251,7 @@ def _check_samples(waveform: Tensor, name: str) -> list[str]:
     return []
 
 
-def _check_shapes(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int) -> list[str]:
+def _shape_problems(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int) -> list[str]:
     """Compare rates, channels and lengths."""
     problems = []
     if noisy_rate != clean_rate:
@@ -283,7 +272,7 @@ def _check_shapes(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int
     return problems
 
 
-def _check_level(waveform: Tensor, name: str) -> list[str]:
+def _level_problems(waveform: Tensor, name: str) -> list[str]:
     """Look for clipping and a DC offset in one member."""
     peak = float(waveform.abs().max())
     if peak < SILENCE_PEAK:
@@ -308,7 +297,7 @@ def _check_level(waveform: Tensor, name: str) -> list[str]:
     return problems
 
 
-def _check_match(noisy: Tensor, clean: Tensor, sample_rate: int) -> list[str]:
+def _match_problems(noisy: Tensor, clean: Tensor, sample_rate: int) -> list[str]:
     """Ask whether noisy holds the speech of clean, at the same time and with the same gain."""
     limit = round(_MAX_CHECKED_DELAY * sample_rate)
     try:
@@ -344,24 +333,23 @@ def _cross_correlation(
     delayed: Tensor, reference: Tensor, max_delay_samples: int | None
 ) -> tuple[Tensor, Tensor]:
     """Return lags and the normalised cross-correlation (between -1 and 1) at each."""
-    _validate_two(delayed, reference)
+    _validate_leading_axes(delayed, reference)
     if max_delay_samples is not None:
-        _validate_count(max_delay_samples, "max_delay_samples", minimum=0)
-    first, second = (_centred(each) for each in (delayed, reference))
-    names = ("delayed", "reference")
-    for each, name in zip((first, second), names, strict=True):
-        if float(each.abs().max()) < SILENCE_PEAK:
-            raise ValueError(
-                f"{name} is silent or constant, so its delay cannot be heard; "
-                "choose a part with speech in it."
-            )
-    num_first, num_second = first.shape[-1], second.shape[-1]
+        validate_integer(max_delay_samples, "max_delay_samples", minimum=0)
+    first = _centred(delayed)
+    second = _centred(reference)
+    validate_audible(float(first.abs().max()), "delayed", minimum=SILENCE_PEAK)
+    validate_audible(float(second.abs().max()), "reference", minimum=SILENCE_PEAK)
+    num_first = first.shape[-1]
+    num_second = second.shape[-1]
     n_fft = 2 ** math.ceil(math.log2(num_first + num_second))
     spectrum = torch.fft.rfft(first, n_fft) * torch.fft.rfft(second, n_fft).conj()
     correlation = torch.fft.irfft(spectrum, n_fft).sum(0) / (first.norm() * second.norm())
-    earliest, latest = 1 - num_second, num_first - 1
+    earliest = 1 - num_second
+    latest = num_first - 1
     if max_delay_samples is not None:
-        earliest, latest = max(earliest, -max_delay_samples), min(latest, max_delay_samples)
+        earliest = max(earliest, -max_delay_samples)
+        latest = min(latest, max_delay_samples)
     lags = torch.arange(earliest, latest + 1)
     return lags, correlation[lags % n_fft]
 
@@ -372,10 +360,8 @@ def _centred(waveform: Tensor) -> Tensor:
     return samples - samples.mean(-1, keepdim=True)
 
 
-def _validate_two(delayed: Tensor, reference: Tensor) -> None:
-    """Check two recordings whose lengths may differ and whose leading axes may not."""
-    validate_waveform(delayed, name="delayed")
-    validate_waveform(reference, name="reference")
+def _validate_leading_axes(delayed: Tensor, reference: Tensor) -> None:
+    """Refuse two recordings that differ in more than their lengths: channels would broadcast."""
     if delayed.shape[:-1] != reference.shape[:-1]:
         raise ValueError(
             f"delayed and reference must agree in all axes but time, got {tuple(delayed.shape)} "
@@ -386,19 +372,3 @@ def _validate_two(delayed: Tensor, reference: Tensor) -> None:
 def _scale(waveform: Tensor, gain: float, peak: float) -> Tensor:
     """Multiply by a gain; the clamp only catches a last digit rounded upwards."""
     return (waveform * gain).clamp(-peak, peak)
-
-
-def _validate_peak(peak: float) -> None:
-    """Raise unless `peak` lies in (0, 1]."""
-    if isinstance(peak, bool) or not isinstance(peak, int | float) or not 0 < peak <= 1:
-        raise ValueError(
-            f"peak must be more than 0 and at most 1 (full scale), got {peak!r}; 0.99 is usual."
-        )
-
-
-def _validate_count(value: int, name: str, *, minimum: int = 1) -> None:
-    """Raise unless `value` is an integer that is at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, got {value!r}; round it first.")
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}; choose a larger one.")

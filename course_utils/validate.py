@@ -55,6 +55,30 @@ def validate_waveform(waveform: Tensor, *, name: str = "waveform") -> None:
         )
 
 
+def validate_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
+    """Refuse two waveforms that cannot be compared or mixed sample by sample.
+
+    Args:
+        first: Float tensor (..., time).
+        second: Another one, of the same shape, on the same device.
+        names: The names of both parameters, used in the message.
+
+    Raises:
+        TypeError: One of them is not a float tensor.
+        ValueError: No samples, NaN or infinity in one of them; different shapes or devices.
+
+    Notebook: 02
+    """
+    validate_waveform(first, name=names[0])
+    validate_waveform(second, name=names[1])
+    validate_same_shape(first, second, names)
+    if first.device != second.device:
+        raise ValueError(
+            f"{names[0]} must be on the device of {names[1]}, got {first.device} and "
+            f"{second.device}; move one with .to(...)."
+        )
+
+
 def validate_same_shape(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
     """Refuse two tensors that a calculation would silently broadcast.
 
@@ -71,7 +95,7 @@ def validate_same_shape(first: Tensor, second: Tensor, names: tuple[str, str]) -
     if first.shape != second.shape:
         raise ValueError(
             f"{names[0]} must have the shape of {names[1]}, got {tuple(first.shape)} and "
-            f"{tuple(second.shape)}; cut both to one length and give them the same channels."
+            f"{tuple(second.shape)}; bring both to one length and one number of channels."
         )
 
 
@@ -98,9 +122,13 @@ def validate_integer(value: int, name: str, *, minimum: int | None = None) -> No
 
 
 def validate_number(
-    value: float, name: str, *, above: float | None = None, minimum: float | None = None,
+    value: float,
+    name: str,
+    *,
+    above: float | None = None,
+    minimum: float | None = None,
     maximum: float | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Refuse a number that is not finite or lies outside its range.
 
     Args:
@@ -183,7 +211,8 @@ def existing_folder(folder: str | os.PathLike, name: str = "folder") -> Path:
     found = Path(folder)
     if not found.exists():
         raise FileNotFoundError(
-            f"{name} must be a folder that exists, got {str(found)!r}; check the path."
+            f"{name} must be a folder that exists, got {str(found)!r}; check the path or make it "
+            "first."
         )
     if not found.is_dir():
         raise ValueError(f"{name} must be a folder, got the file {str(found)!r}; check the path.")

@@ -147,7 +147,7 @@ def test_other_stft_settings_work(method):
     assert gain > si_sdr(estimate=noisy, reference=clean) + 3
 
 
-@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("method", FILTERS)
 def test_unusable_input_is_refused_in_words(method):
     with pytest.raises(TypeError, match="noisy.*got torch.int16"):
         method(torch.zeros(100, dtype=torch.int16))
@@ -167,5 +167,5 @@ def test_options_out_of_range_are_refused_in_words():
         spectral_subtraction(noisy, smoothing_frames=4)
     with pytest.raises(ValueError, match="floor_db.*got 3"):
         wiener_filter(noisy, floor_db=3)
-    with pytest.raises(ValueError, match="smoothing.*got 1"):
-        wiener_filter(noisy, smoothing=1)
+    with pytest.raises(ValueError, match="smoothing.*got 1.5"):
+        wiener_filter(noisy, smoothing=1.5)

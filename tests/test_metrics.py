@@ -376,11 +376,11 @@ def test_summarize_refuses_bad_rows_and_options():
     rows = rows_of([1.0, 2.0], kind="rain")
     with pytest.raises(ValueError, match="rows"):
         metrics.summarize([], scores="pesq")
-    with pytest.raises(ValueError, match="'snr_db'.*row 0"):
+    with pytest.raises(KeyError, match="snr_db"):
         metrics.summarize(rows, by="snr_db", scores="pesq")
-    with pytest.raises(ValueError, match="'pesq'.*nan.*row 2"):
+    with pytest.raises(ValueError, match="pesq in row 2.*nan"):
         metrics.summarize(rows + rows_of([math.nan], kind="rain"), scores="pesq")
-    with pytest.raises(TypeError, match="'pesq'.*None.*row 2"):
+    with pytest.raises(TypeError, match="pesq in row 2.*None"):
         metrics.summarize(rows + rows_of([None], kind="rain"), scores="pesq")
     with pytest.raises(ValueError, match="confidence.*got 95"):
         metrics.summarize(rows, scores="pesq", confidence=95)

@@ -153,9 +153,9 @@ def test_shape_mismatch_is_refused_with_both_shapes(shape):
         mix_at_snr(sound(1, 100), sound(*shape), 5.0)
 
 
-def test_dtype_mismatch_is_refused():
-    with pytest.raises(TypeError, match="noise.*torch.float64.*clean.*torch.float32"):
-        mix_at_snr(sound(1, 100), sound(1, 100).double(), 5.0)
+def test_noise_of_another_dtype_is_converted():
+    clean, noise = sound(1, 100, seed=1), sound(1, 100, seed=2)
+    assert torch.equal(mix_at_snr(clean, noise.double(), 5.0), mix_at_snr(clean, noise, 5.0))
 
 
 @pytest.mark.parametrize("which", ["clean", "noise"])
@@ -174,7 +174,7 @@ def test_wrong_type_is_refused(bad):
 
 
 def test_empty_is_refused():
-    with pytest.raises(ValueError, match="clean"):
+    with pytest.raises(ValueError, match="noise"):
         mix_at_snr(torch.ones(1, 0), torch.ones(1, 0), 5.0)
 
 
@@ -191,7 +191,7 @@ def test_ratio_that_is_no_number_is_refused(bad):
 
 
 def test_wrong_number_of_ratios_is_refused():
-    with pytest.raises(ValueError, match=r"snr_db.*\(3,\).*\(2,\)"):
+    with pytest.raises(ValueError, match=r"snr_db.*\(2,\).*\(3,\)"):
         mix_at_snr(sound(2, 1, 50), sound(2, 1, 50, seed=1), torch.zeros(3))
 
 
@@ -269,13 +269,6 @@ def test_fit_refuses_bad_lengths(bad, error):
         fit_noise(sound(1, 10), bad)
 
 
-def test_fit_refuses_empty_noise_and_nan():
-    with pytest.raises(ValueError, match="noise"):
-        fit_noise(torch.zeros(1, 0), 10)
-    with pytest.raises(ValueError, match="noise"):
-        fit_noise(torch.tensor([0.0, float("nan")]), 10)
-
-
 # --- add_reverberation --------------------------------------------------------------------------
 
 
@@ -330,9 +323,6 @@ def test_reverberation_is_linear():
     [
         (torch.zeros(1, 50), ValueError, "impulse_response.*silent"),
         (torch.ones(2, 50), ValueError, r"impulse_response.*\(2, 50\)"),
-        (torch.tensor([1.0, float("nan")]), ValueError, "impulse_response"),
-        (torch.ones(5, dtype=torch.int32), TypeError, "impulse_response"),
-        (torch.zeros(0), ValueError, "impulse_response"),
     ],
 )
 def test_bad_rooms_get_their_sentence(room, error, sentence):
@@ -340,6 +330,8 @@ def test_bad_rooms_get_their_sentence(room, error, sentence):
         add_reverberation(sound(1, 100), room)
 
 
-def test_bad_dry_sound_gets_its_sentence():
-    with pytest.raises(ValueError, match="waveform"):
-        add_reverberation(torch.tensor([[float("inf")]]), torch.ones(3))
+def test_silence_stays_silence():
+    """Between the doors nothing is checked, and still no NaN comes out of finite sound."""
+    silence = torch.zeros(2, 1, 500)
+    assert not add_reverberation(silence, sound(60, seed=3)).any()
+    assert not fit_noise(silence, 900).any()

@@ -118,7 +118,7 @@ def test_count_parameters_by_hand():
 
 
 def test_wrong_number_of_bins_is_refused(denoiser):
-    with pytest.raises(ValueError, match=r"257.*\(1, 129, 10\)"):
+    with pytest.raises(RuntimeError, match="257.*129"):
         denoiser.net(torch.zeros(1, 129, 10))
     with pytest.raises(ValueError, match="n_bands.*got 100"):
         MaskNet(n_bands=100)

@@ -55,14 +55,7 @@ BAD_WAVEFORMS = [
 SINGLE = {
     "peak_db": peak_db,
     "rms_db": rms_db,
-    "pad_or_trim": lambda waveform: pad_or_trim(waveform, 5),
-    "segment": lambda waveform: segment(waveform, 5),
     "peak_normalize": peak_normalize,
-}
-PAIRED = {
-    "normalize_pair": (normalize_pair, ("noisy", "clean")),
-    "estimate_delay": (estimate_delay, ("delayed", "reference")),
-    "align": (align, ("delayed", "reference")),
 }
 
 
@@ -74,14 +67,12 @@ def test_bad_waveforms_get_their_sentence(function, bad, kind, message):
     assert_one_sentence(error)
 
 
-@pytest.mark.parametrize("function", PAIRED)
 @pytest.mark.parametrize(("bad", "kind", "message"), BAD_WAVEFORMS)
-def test_bad_members_of_a_pair_are_named(function, bad, kind, message):
-    call, names = PAIRED[function]
+def test_bad_members_of_a_pair_are_named(bad, kind, message):
     good = noise(1, 9)
-    for arguments, name in zip(((bad, good), (good, bad)), names, strict=True):
+    for arguments, name in zip(((bad, good), (good, bad)), ("noisy", "clean"), strict=True):
         with pytest.raises(kind, match=f"{name}.*{message}") as error:
-            call(*arguments)
+            normalize_pair(*arguments)
         assert_one_sentence(error)
 
 
@@ -189,7 +180,7 @@ def test_segments_hold_every_sample_in_its_place(length, segment_length, channel
         (lambda w: segment(w[None], 5), ValueError, r"\(channel, time\).*\(1, 1, 50\)"),
         (lambda w: segment(w, 0), ValueError, "segment_length.*got 0"),
         (lambda w: segment(w, 5, hop_length=0), ValueError, "hop_length"),
-        (lambda w: segment(w, 5, hop_length=6), ValueError, "6 and 5"),
+        (lambda w: segment(w, 5, hop_length=6), ValueError, "hop_length.*got 6"),
         (lambda w: segment(w, "5"), TypeError, "segment_length.*got '5'"),
     ],
 )
@@ -264,7 +255,8 @@ def test_peaks_out_of_range_get_their_sentence(peak):
         lambda: peak_normalize(waveform, peak=peak),
         lambda: normalize_pair(waveform, waveform, peak=peak),
     ):
-        with pytest.raises(ValueError, match="peak") as error:
+        kind = ValueError if isinstance(peak, float | int) and peak is not True else TypeError
+        with pytest.raises(kind, match="peak") as error:
             call()
         assert_one_sentence(error)
 
