@@ -98,14 +98,16 @@ def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
         if absent:
             raise ValueError(f"{manifest} lacks the columns {', '.join(absent)}: {REBUILD}.")
         rows = list(reader)
-    try:
-        durations = [float(row["duration"]) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{manifest} has a row without a valid duration: {REBUILD}.") from error
-    return [
-        Clip(**{**{name: row[name] for name in columns}, "duration": seconds}, data_dir=folder)
-        for row, seconds in zip(rows, durations, strict=True)
-    ]
+    clips = []
+    for row in rows:
+        text = {name: row[name] for name in columns if name != "duration"}
+        try:
+            clips.append(Clip(**text, duration=float(row["duration"]), data_dir=folder))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{manifest} must have a number under duration, got {row['duration']!r}: {REBUILD}."
+            ) from error
+    return clips
 
 
 def select(

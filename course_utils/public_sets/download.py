@@ -101,8 +101,10 @@ def file_checksum(path: str | os.PathLike, algorithm: str = "sha256") -> str:
 def _difference(path: Path, size: int, checksum: str | None) -> str | None:
     """What is wrong with the file, in words, or None."""
     if checksum is None:
-        found = path.stat().st_size
-        return None if _is_near(found, size) else f"has {found} bytes instead of about {size}"
+        num_bytes = path.stat().st_size
+        if _is_near(num_bytes, size):
+            return None
+        return f"must have about {size} bytes, got {num_bytes}"
     found = file_checksum(path, _ALGORITHMS[len(checksum)])
     if found == checksum.lower():
         return None

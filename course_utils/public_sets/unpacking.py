@@ -12,14 +12,19 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from typing import IO
+
+from course_utils.validate import existing_file
 
 _BLOCK = 1 << 18
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
-_DAMAGED += (EOFError, OSError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
+    RuntimeError,  # encrypted, or an unknown compression
+)
 _CLASH = (FileExistsError, IsADirectoryError, NotADirectoryError)  # of two names in one archive
 
-Reader = Callable[[], BinaryIO] | None  # opens a member; None for what is no file and no folder
+Reader = Callable[[], IO[bytes]] | None
+"""Opens a member of an archive; None for what is neither a file nor a folder."""
 
 
 def unpack(
@@ -54,17 +59,18 @@ def unpack(
     """
     if isinstance(archives, str | os.PathLike):
         archives = [archives]
-    archives, folder = [Path(archive) for archive in archives], Path(folder)
+    paths = [existing_file(archive, "archive") for archive in archives]
+    folder = Path(folder)
     if folder.exists():
-        raise ValueError(f"folder {str(folder)!r} is there already; remove it or choose another.")
+        raise ValueError(f"folder must be new, got {str(folder)!r}; remove it or choose another.")
     announced = 0
-    for archive in archives:
+    for archive in paths:
         announced += _look_over(archive, None if limit is None else limit - announced)
     staging = folder.with_name(folder.name + ".unpacking")
     shutil.rmtree(staging, ignore_errors=True)  # left by a run that was killed
     try:
         staging.mkdir(parents=True)
-        for archive in archives:
+        for archive in paths:
             _write(archive, staging)
         if check:
             check(staging)
@@ -76,8 +82,6 @@ def unpack(
 
 def _look_over(archive: Path, limit: int | None) -> int:
     """Refuse what is dangerous; return how many bytes the files will have."""
-    if not archive.is_file():
-        raise FileNotFoundError(f"archive {str(archive)!r} is not there; download it first.")
     total = 0
     with _opened(archive) as members:
         for name, size, reader in members:
@@ -103,6 +107,7 @@ def _write(archive: Path, folder: Path) -> None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
+            assert reader is not None  # _look_over has seen to it
             with reader() as source, open(target, "wb") as sink:
                 shutil.copyfileobj(source, sink, _BLOCK)
 
@@ -138,7 +143,15 @@ def _zip_reader(file: zipfile.ZipFile, item: zipfile.ZipInfo) -> Reader:
 
 
 def _tar_reader(file: tarfile.TarFile, item: tarfile.TarInfo) -> Reader:
-    return (lambda: file.extractfile(item)) if item.isfile() or item.isdir() else None
+    if not (item.isfile() or item.isdir()):
+        return None
+
+    def read() -> IO[bytes]:
+        content = file.extractfile(item)
+        assert content is not None  # None is for folders, which are not read
+        return content
+
+    return read
 
 
 def _stays_inside(name: str) -> bool:
