@@ -4,16 +4,20 @@ Small folders in the layouts of the public sets stand in for the sets themselves
 """
 
 import csv
+import shutil
 from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+import soundfile
 import torch
 
 from course_utils.audio import save_audio
+from course_utils.corpus import DATA_DIR
 from course_utils.datasets import AudioFile
-from course_utils.public_sets import demand, group_of
+from course_utils.public_sets import CATALOGUE, demand, esc50, group_of, librispeech, musan
+from course_utils.public_sets.layouts import DEMAND_PLACES
 from course_utils.train.folders import MIN_FOLDERS, all_files, hold_out, list_audio
 from course_utils.train.material import from_folders, from_pairs
 
@@ -86,6 +90,36 @@ def test_no_source_recording_of_esc50_lies_on_both_sides(tmp_path, part):
     assert material.about.endswith("held out by recording")
 
 
+def _as_flac(source, target):
+    """Copy a set in another format, into folders of the same names."""
+    for path in source.rglob("*.wav"):
+        copy = (target / path.relative_to(source)).with_suffix(".flac")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(copy, *soundfile.read(path))
+    return target
+
+
+@pytest.mark.parametrize("reached", ["dot", "link", "without its table", "deeper", "as FLAC"])
+def test_esc50_is_known_however_it_is_reached(tmp_path, monkeypatch, reached):
+    sources = {Path(name).stem: source for name, source in _esc50(tmp_path / "ESC-50").items()}
+    audio, root = tmp_path / "ESC-50" / "audio", tmp_path / "reached"
+    if reached == "dot":
+        monkeypatch.chdir(audio)
+        root = Path(".")
+    elif reached == "link":
+        root.symlink_to(audio)
+    elif reached == "as FLAC":
+        _as_flac(audio, root)
+    else:
+        shutil.copytree(audio, root / "dog" if reached == "deeper" else root)
+    for seed in SEEDS:
+        train, held = (
+            {sources[Path(file.path).stem] for file in all_files(side)}
+            for side in hold_out(list_audio(root), share=0.3, seed=seed)
+        )
+        assert train and held and not train & held
+
+
 def test_a_split_by_file_as_it_once_was_would_be_caught(tmp_path):
     """The test above must be able to fail: file by file, source recordings leak."""
     sources = _esc50(tmp_path)
@@ -107,6 +141,23 @@ def test_a_place_of_demand_is_heard_by_one_microphone_on_one_side(tmp_path):
     assert material.about.endswith("held out by place")
     # The listing of the set and the training agree on the microphone.
     assert {str(recording.path) for recording in demand(tmp_path / "demand")} == train | held
+
+
+def test_demand_in_another_format_has_one_microphone_too(tmp_path):
+    _demand(tmp_path / "demand")
+    index = list_audio(_as_flac(tmp_path / "demand", tmp_path / "flac"))
+    assert [Path(file.path).name for file in all_files(index)] == ["ch01.flac"] * 3
+
+
+def test_the_chapters_of_a_book_are_no_microphones(tmp_path):
+    for number in range(1, 6):
+        _sound(tmp_path / "emma" / f"ch{number:02d}.wav")
+    assert len(all_files(list_audio(tmp_path))) == 5
+
+
+def test_the_catalogue_fetches_places_that_are_known():
+    fetched = {archive.file.removesuffix("_16k.zip") for archive in CATALOGUE["demand"].archives}
+    assert len(fetched) == 17 and fetched < DEMAND_PLACES
 
 
 @pytest.mark.parametrize("part", [".", "train-clean-100"])
@@ -140,13 +191,37 @@ def test_no_speaker_of_voicebank_lies_on_both_sides(tmp_path):
     assert material.about.endswith("held out by speaker")
 
 
-def test_recordings_of_musan_are_one_file_each(tmp_path):
+def _musan(root):
     for source in ("free-sound", "sound-bible"):
         for number in range(3):
-            _sound(tmp_path / "musan" / "noise" / source / f"noise-{source}-{number:04d}.wav")
-    train, held = hold_out(list_audio(tmp_path / "musan" / "noise"), share=0.3)
-    sides = [{file.path for file in all_files(side)} for side in (train, held)]
-    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 6 and sides[1]
+            _sound(root / "noise" / source / f"noise-{source}-{number:04d}.wav")
+
+
+def test_recordings_of_musan_are_one_file_each(tmp_path):
+    _musan(tmp_path / "musan")
+    _plain(tmp_path / "speech")
+    material = from_folders(tmp_path / "speech", tmp_path / "musan" / "noise", **SIZES)
+    train, held = (noise for _, noise in _files(material))
+    assert held and not train & held and len(train | held) == 6
+    assert material.about.endswith("held out by recording")
+
+
+def test_readings_of_musan_are_voices_of_their_own(tmp_path):
+    for number in range(3):
+        _sound(tmp_path / "speech" / "librivox" / f"speech-librivox-{number:04d}.wav")
+    assert len(list_audio(tmp_path / "speech")) == 3
+
+
+@pytest.mark.parametrize(
+    ("write", "listing"),
+    [(_esc50, esc50), (_demand, demand), (_librispeech, librispeech), (_musan, musan)],
+)
+def test_both_readers_of_a_set_know_the_same_groups(tmp_path, write, listing):
+    write(tmp_path)
+    recordings = listing(tmp_path)
+    assert recordings
+    for recording in recordings:
+        assert group_of(recording.path).name == recording.group
 
 
 def test_sets_inside_a_larger_folder_keep_their_groups(tmp_path):
@@ -171,9 +246,21 @@ def test_one_speaker_alone_cannot_be_split(tmp_path):
 
 
 def test_names_that_only_look_like_a_set_belong_to_none(tmp_path):
-    for name in ("own/ch01.wav", "dates/2024-01-0001.wav", "p226.wav", "1-1000-A-0.wav"):
-        _sound(tmp_path / name)
+    for name in ("own/ch01.wav", "dates/2024-01-0001.wav", "p226.wav", "1-1000.wav", "noise-1.wav"):
         assert group_of(tmp_path / name) is None
+    assert not any(group_of(path) for path in DATA_DIR.rglob("*.*"))
+
+
+def test_hidden_files_of_macos_are_left_out(tmp_path):
+    _librispeech(tmp_path)
+    (tmp_path / "84" / "10" / "._84-10-0000.flac").write_bytes(b"Mac OS X")
+    assert len(all_files(list_audio(tmp_path))) == 12
+
+
+def test_a_folder_named_like_a_group_stays_apart_from_it(tmp_path):
+    _librispeech(tmp_path)
+    _sound(tmp_path / "speaker 84" / "a.wav")
+    assert sorted(map(len, list_audio(tmp_path).values())) == [1, 4, 4, 4]
 
 
 @hypothesis.given(

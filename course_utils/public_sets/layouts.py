@@ -11,11 +11,16 @@ import csv
 import os
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from course_utils.validate import existing_folder
+
+DEMAND_PLACES = frozenset(
+    "DKITCHEN DLIVING DWASHING NFIELD NPARK NRIVER OHALLWAY OMEETING OOFFICE PCAFETER PRESTO "
+    "PSTATION SCAFE SPSQUARE STRAFFIC TBUS TCAR TMETRO".split()
+)
+"""The folders of DEMAND. An audiobook, too, has files named ch01 and ch02, but not in these."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,14 @@ class Group(NamedTuple):
 def group_of(path: str | os.PathLike) -> Group | None:
     """Tell which other files of a public set a file must stay together with in a split.
 
-    A set is known by the marks of its own layout, from its top or from any part of it: ESC-50 by
-    its table beside the clips, DEMAND by its sixteen microphones, LibriSpeech by
-    ``chapter/speaker-chapter-number``, VoiceBank by names like ``p226_001``.
+    The names that a set gives its files and folders tell the group, so a part of a set is known
+    as well as its top, and a copy in another format as well as the original:
+
+    - ESC-50: ``fold-recording-take-kind``, such as ``1-100032-A-0``
+    - MUSAN: ``part-source-number``, such as ``noise-free-sound-0001``
+    - LibriSpeech: ``speaker/chapter/speaker-chapter-number``
+    - VoiceBank+DEMAND: ``speaker_number``, such as ``p226_001``
+    - DEMAND: ``PLACE/ch01`` to ``PLACE/ch16``
 
     Args:
         path: The file.
@@ -53,20 +63,25 @@ def group_of(path: str | os.PathLike) -> Group | None:
     Returns:
         The group; None if the file belongs to no set that is known here.
 
+    Source:
+        The README of ESC-50 for its names.
+
     Notebook: 05
     """
     file = Path(path)
-    source = _esc50_sources(file.parents[1]).get(file.name) if len(file.parents) > 1 else None
-    if source is not None:
-        return Group("recording", source)
+    if clip := re.fullmatch(r"[1-5]-(\d+)-[A-Z]-\d{1,2}", file.stem):
+        return Group("recording", clip[1])
+    if re.fullmatch(r"(noise|music|speech)-[a-z-]+-\d{4}", file.stem):
+        return Group("recording", file.stem)
+    if sentence := re.fullmatch(r"(p\d{3})_\d{3}", file.stem):
+        return Group("speaker", sentence[1])
+    # Resolved, because "." and links hide the names of folders.
+    folder = file.parent.resolve()
+    sentence = re.fullmatch(r"(\d+)-(\d+)-\d+", file.stem)
+    if sentence and sentence.groups() == (folder.parent.name, folder.name):
+        return Group("speaker", sentence[1])
     if _is_microphone(file):
-        return Group("place", file.parent.name)
-    read = re.fullmatch(r"(\d+)-(\d+)-\d+", file.stem)
-    if read is not None and file.parent.name == read[2]:
-        return Group("speaker", read[1])
-    spoken = re.fullmatch(r"(p\d{3})_\d{3}", file.stem)
-    if spoken is not None:
-        return Group("speaker", spoken[1])
+        return Group("place", folder.name)
     return None
 
 
@@ -82,7 +97,9 @@ def is_other_microphone(path: str | os.PathLike) -> bool:
     Notebook: 05
     """
     file = Path(path)
-    return _is_microphone(file) and file.name != min(p.name for p in file.parent.glob("ch??.wav"))
+    if not _is_microphone(file):
+        return False
+    return file.name != min(other.name for other in file.parent.glob(f"ch??{file.suffix}"))
 
 
 def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Path]:
@@ -230,21 +247,11 @@ def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
     return [Recording(path, path.parent.name, path.parent.name) for path in files]
 
 
-@lru_cache(maxsize=64)
-def _esc50_sources(root: Path) -> dict[str, str]:
-    """Read which recording each clip of ESC-50 was cut from; empty if this is not its folder."""
-    table = root / "meta" / "esc50.csv"
-    if not table.is_file():
-        return {}
-    with open(table, newline="", encoding="utf-8") as handle:
-        return {row["filename"]: row["src_file"] for row in csv.DictReader(handle)}
-
-
 def _is_microphone(file: Path) -> bool:
-    """Tell whether a file is one of several microphones of a place of DEMAND."""
-    if re.fullmatch(r"ch\d\d\.wav", file.name) is None:
+    """Tell whether a file is what one microphone heard at a place of DEMAND."""
+    if not re.fullmatch(r"ch\d\d", file.stem):
         return False
-    return len(list(file.parent.glob("ch??.wav"))) > 1
+    return file.parent.resolve().name in DEMAND_PLACES
 
 
 def _files(folder: str | os.PathLike, pattern: str, layout: str) -> list[Path]:

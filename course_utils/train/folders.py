@@ -15,13 +15,14 @@ import torch
 from course_utils.audio import audio_info
 from course_utils.datasets import AudioFile
 from course_utils.files import AUDIO_SUFFIXES
-from course_utils.public_sets import group_of, is_other_microphone
+from course_utils.public_sets import Group, group_of, is_other_microphone
 from course_utils.validate import existing_folder
 
 # From so many subfolders on, whole subfolders are held out for validation instead of files.
 MIN_FOLDERS = 5
 
-Index = dict[str, list[AudioFile]]
+Index = dict[Group | str, list[AudioFile]]
+"""Files by what they belong to: a group of a public set, or a subfolder or file by its name."""
 
 
 def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
@@ -36,7 +37,8 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
         a file that lies in ``folder`` itself stands alone under its own name. Where each voice
         has its subfolder, this groups by voice. Files of a public set (`public_sets.group_of`)
         stand under the speaker, recording or place that they must stay together with, such as
-        "speaker 84"; of several microphones of one moment only the first is listed.
+        ``Group("speaker", "84")``; of several microphones of one moment only the first is listed.
+        Hidden files are left out: macOS puts a file ``._name`` beside each name in an archive.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -47,10 +49,11 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
     root = existing_folder(folder, name)
     index: Index = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() not in AUDIO_SUFFIXES or is_other_microphone(path):
+        if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
             continue
-        group = group_of(path)
-        key = path.relative_to(root).parts[0] if group is None else " ".join(group)
+        if is_other_microphone(path):
+            continue
+        key = group_of(path) or path.relative_to(root).parts[0]
         index.setdefault(key, []).append(AudioFile(str(path), audio_info(path).duration))
     if not index:
         raise ValueError(
@@ -111,8 +114,7 @@ def kinds_of_groups(index: Index) -> str:
 
     Notebook: 05
     """
-    groups = [group_of(files[0].path) for files in index.values()]
-    return " and ".join(sorted({group.kind for group in groups if group is not None}))
+    return " and ".join(sorted({key.kind for key in index if isinstance(key, Group)}))
 
 
 def all_files(index: Index) -> list[AudioFile]:
@@ -145,11 +147,11 @@ def fingerprint(items: Iterable[object]) -> str:
 
 def _units(index: Index) -> list[list[AudioFile]]:
     """List what goes into one part or the other as a whole."""
-    known = {key for key, files in index.items() if group_of(files[0].path) is not None}
-    folders = [files for key, files in index.items() if key not in known]
+    groups = [files for key, files in index.items() if isinstance(key, Group)]
+    folders = [files for key, files in index.items() if not isinstance(key, Group)]
     if len(folders) < MIN_FOLDERS:
         folders = [[file] for files in folders for file in files]
-    return [index[key] for key in index if key in known] + folders
+    return groups + folders
 
 
 def _choose(items: list, share: float, seed: int) -> list:

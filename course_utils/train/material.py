@@ -247,8 +247,7 @@ def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
     pairs = NoisyCleanDataset(noisy, clean)
     index: Index = {}
     for number, name in enumerate(pairs.names):
-        group = group_of(name)
-        key = name if group is None else " ".join(group)
+        key = group_of(Path(noisy) / name) or name
         index.setdefault(key, []).append(AudioFile(name, pairs.duration(number)))
     return index
 
