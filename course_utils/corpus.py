@@ -67,9 +67,7 @@ class Clip:
 
         Notebook: 01
         """
-        if not self.path.is_file():
-            raise FileNotFoundError(f"the clip {self.path} is missing: {REBUILD}.")
-        return load_audio(self.path, sample_rate=SAMPLE_RATE)[0]
+        return load_audio(_part_of_data(self.path), sample_rate=SAMPLE_RATE)[0]
 
 
 def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
@@ -88,15 +86,15 @@ def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
     Notebook: 01
     """
     folder = Path(data_dir).resolve()
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise FileNotFoundError(f"data_dir {folder} holds no manifest.csv: {REBUILD}.")
+    manifest = _part_of_data(folder / "manifest.csv")
     columns = [column.name for column in fields(Clip) if column.name != "data_dir"]
     with open(manifest, newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
         absent = sorted(set(columns) - set(reader.fieldnames or []))
         if absent:
-            raise ValueError(f"{manifest} lacks the columns {', '.join(absent)}: {REBUILD}.")
+            raise ValueError(
+                f"{manifest} must have all columns, got none named {', '.join(absent)}; {REBUILD}."
+            )
         rows = list(reader)
     clips = []
     for row in rows:
@@ -105,7 +103,7 @@ def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
             clips.append(Clip(**text, duration=float(row["duration"]), data_dir=folder))
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{manifest} must have a number under duration, got {row['duration']!r}: {REBUILD}."
+                f"{manifest} must have a number under duration, got {row['duration']!r}; {REBUILD}."
             ) from error
     return clips
 
@@ -144,11 +142,12 @@ def select(
             values = sorted({getattr(clip, name) for clip in clips} - {""})
             asked = ", ".join(f"{key}={text!r}" for key, text in wanted.items())
             raise ValueError(
-                f"no clip matches {asked}: choose {name} from {', '.join(values) or 'nothing'}."
+                f"{name} must fit at least one clip, got {asked}; choose {name} from "
+                f"{', '.join(values) or 'nothing'}."
             )
         clips = left
     if not clips:
-        raise ValueError(f"data_dir {data_dir} lists no clips: {REBUILD}.")
+        raise ValueError(f"data_dir must list clips, got none in {str(data_dir)!r}; {REBUILD}.")
     return clips
 
 
@@ -169,10 +168,11 @@ def check_files(data_dir: str | Path = DATA_DIR) -> int:
     """
     clips = load_manifest(data_dir)
     for clip in clips:
-        if not clip.path.is_file():
-            raise FileNotFoundError(f"the clip {clip.path} is missing: {REBUILD}.")
-        if hashlib.sha256(clip.path.read_bytes()).hexdigest() != clip.sha256:
-            raise ValueError(f"the clip {clip.path} has changed (wrong checksum): {REBUILD}.")
+        content = _part_of_data(clip.path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != clip.sha256:
+            raise ValueError(
+                f"{clip.path} must have the checksum in the manifest, got another; {REBUILD}."
+            )
     return len(clips)
 
 
@@ -193,13 +193,16 @@ def pair_folders(split: str, *, data_dir: str | Path = DATA_DIR) -> tuple[Path, 
     Notebook: 01
     """
     if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}: the ready pairs come as 'train' and 'test'.")
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
     pairs = Path(data_dir).resolve() / "pairs"
-    folders = (pairs / f"noisy_{split}set", pairs / f"clean_{split}set")
-    for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"the folder {folder} is missing: {REBUILD}.")
-    return folders
+    return _part_of_data(pairs / f"noisy_{split}set"), _part_of_data(pairs / f"clean_{split}set")
+
+
+def _part_of_data(path: Path) -> Path:
+    """Refuse a file or folder of the data that is not there, and say how to get it back."""
+    if not path.exists():
+        raise FileNotFoundError(f"data_dir must hold {path.name}, got no {path}; {REBUILD}.")
+    return path
 
 
 if __name__ == "__main__":

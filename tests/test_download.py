@@ -137,8 +137,8 @@ def test_malformed_arguments_are_refused_before_anything_is_fetched(tmp_path):
     for checksum in ("abc", "0" * 48, "g" * 64):
         with pytest.raises(ValueError, match=f"checksum.*'{checksum}'"):
             fetch(url, tmp_path / "x", checksum=checksum)
-    for size in (0, -1, 1.5, None):
-        with pytest.raises(ValueError, match=f"size.*got {size}"):
+    for size, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (None, TypeError)):
+        with pytest.raises(error, match=f"size.*got {size}"):
             fetch(url, tmp_path / "x", size=size)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="folder"):

@@ -140,7 +140,7 @@ def test_wrong_bytes_are_no_set(make_set, server, tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("hostile.zip", "leads out of the folder"),
+        ("hostile.zip", "out of the folder"),
         ("big.zip", "150000 bytes"),
         ("page.zip", "cannot be unpacked"),
         ("empty.zip", "recordings"),
@@ -194,7 +194,7 @@ def test_an_archive_that_is_not_the_sets_is_refused(make_set, tmp_path):
     (tmp_path / "x.zip").write_bytes(FILES["noisy.zip"])
     (tmp_path / "clean.zip").write_bytes(FILES["noisy.zip"])
     both = make_set("noisy.zip", "clean.zip")
-    for name, reason in (("x.zip", "none of pairs.*noisy.zip, clean.zip"), ("clean.zip", "MD5")):
+    for name, reason in (("x.zip", "noisy.zip, clean.zip.*'x.zip'"), ("clean.zip", "MD5")):
         with pytest.raises(ValueError, match=reason):
             fetch(both, tmp_path / "sets", archives=[tmp_path / name], say=quiet)
     with pytest.raises(FileNotFoundError, match=r"nothing\.zip"):

@@ -55,7 +55,10 @@ def _count_pairs(folder: Path, split: str) -> int:
     """Count the pairs of VoiceBank+DEMAND, if every file has its partner."""
     names = [{path.name for path in d.glob("*.wav")} for d in voicebank_demand(folder, split=split)]
     if names[0] != names[1] or not names[0]:
-        raise ValueError(f"folder {str(folder)!r} lacks partners of some files; fetch it again.")
+        raise ValueError(
+            f"folder must hold partners of the same names, got {str(folder)!r}, where some lack "
+            "one; fetch it again."
+        )
     return len(names[0])
 
 

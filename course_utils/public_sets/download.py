@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from course_utils.validate import validate_integer
+
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a single byte
 _NOTHING_LEFT = 416  # HTTP: the range asked for begins behind the end
@@ -43,6 +45,7 @@ def download(
         The path of the file.
 
     Raises:
+        TypeError: If ``size`` is not an integer.
         ValueError: If an argument is malformed, or the file is not the one that was expected.
         ConnectionError: If the server cannot be reached, has no such file or stops early.
 
@@ -53,21 +56,18 @@ def download(
     """
     if not re.match(r"https?://", str(url)):
         raise ValueError(f"url must begin with http:// or https://, got {url!r}; correct it.")
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size must be a whole number of bytes, got {size!r}; look it up.")
+    validate_integer(size, "size", minimum=1)
     if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", str(checksum)):
         raise ValueError(
             f"checksum must have 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
-            f"copy it anew."
+            "copy it again."
         )
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"path {str(path)!r} is a folder; add the name of the file.")
+        raise ValueError(f"path must be a file, got the folder {str(path)!r}; add a file name.")
     if path.is_file():
-        if _difference(path, size, checksum):
-            raise ValueError(
-                f"path {str(path)!r} holds another file; remove it or choose a new name."
-            )
+        if difference := _difference(path, size, checksum):
+            raise ValueError(f"path {str(path)!r} {difference}; remove it or choose a new name.")
         return path
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from course_utils.files import written_whole
 from course_utils.public_sets.catalogue import Archive, PublicSet
 from course_utils.public_sets.download import download, file_checksum
 from course_utils.public_sets.unpacking import unpack
+from course_utils.validate import existing_file
 
 DOWNLOADS = "downloads"  # beside the sets: archives on their way, removed with the last one
 SUMS = "SHA256SUMS"  # beside the sets: the checksums that nobody published, as first met
@@ -109,16 +110,15 @@ def _match(chosen: PublicSet, archives: Iterable[str | os.PathLike]) -> dict[str
         name = path.name if len(known) > 1 else chosen.archives[0].file
         if name not in known:
             raise ValueError(
-                f"archive {path.name!r} is none of {chosen.name}; give it the name that it has on "
-                f"{chosen.page}: {', '.join(known)}."
+                f"archive must be one of {', '.join(known)}, got {path.name!r}; give it the name "
+                f"that it has on {chosen.page}."
             )
-        if not path.is_file():
-            raise FileNotFoundError(f"archive {str(path)!r} is not there; correct the path.")
+        existing_file(path, "archive")
         expected = known[name].md5
         if expected and file_checksum(path, "md5") != expected:
             raise ValueError(
-                f"archive {str(path)!r} has not the MD5 sum {expected} of {name}; fetch it again "
-                f"from {chosen.page}."
+                f"archive must have the MD5 sum {expected} of {name}, got {str(path)!r} with "
+                f"another; fetch it again from {chosen.page}."
             )
         own[name] = path
     return own
@@ -133,8 +133,8 @@ def _check_room(root: Path, wanted: dict[Archive, Path], unpacked: int) -> None:
     free = free_space(root)
     if need > free:
         raise ValueError(
-            f"folder {str(root)!r} needs {need / 1e9:.1f} GB, and its disk has {free / 1e9:.1f} GB "
-            f"free; make room or choose another folder."
+            f"folder must have room for {need / 1e9:.1f} GB, got {str(root)!r} on a disk with "
+            f"{free / 1e9:.1f} GB free; make room or choose another folder."
         )
 
 

@@ -242,7 +242,7 @@ def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
     Notebook: 05
     """
     if channel not in range(1, 17):
-        raise ValueError(f"channel must lie between 1 and 16, got {channel!r}; choose another.")
+        raise ValueError(f"channel must be from 1 to 16, got {channel!r}; choose another.")
     files = _files(folder, f"**/ch{channel:02d}.wav", f"PLACE/ch{channel:02d}.wav")
     return [Recording(path, path.parent.name, path.parent.name) for path in files]
 

@@ -87,14 +87,14 @@ def _look_over(archive: Path, limit: int | None) -> int:
         for name, size, reader in members:
             if reader is None or not _stays_inside(name):
                 raise ValueError(
-                    f"archive {archive.name!r} holds {name!r}, which is a link or leads out of "
-                    f"the folder; do not unpack it."
+                    f"archive must hold files that stay inside the folder, got {name!r} in "
+                    f"{archive.name!r}, a link or a path out of the folder; do not unpack it."
                 )
             total += size
             if limit is not None and total > limit:
                 raise ValueError(
-                    f"archive {archive.name!r} would fill the disk with more than {limit} bytes; "
-                    f"do not unpack it."
+                    f"archive must hold at most {limit} bytes, got more in {archive.name!r}, "
+                    "which would fill the disk; do not unpack it."
                 )
     return total
 

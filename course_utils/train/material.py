@@ -150,7 +150,8 @@ def from_folders(
         Mixtures, with every augmentation; the rooms are the course's own.
 
     Raises:
-        ValueError: If a folder is missing or empty, or a file cannot be read.
+        FileNotFoundError: If a folder is missing.
+        ValueError: If one is empty or cannot be split, or a file cannot be read.
 
     Notebook: 05
     """
@@ -204,7 +205,8 @@ def from_pairs(
         Segments from random places, as they were recorded.
 
     Raises:
-        ValueError: If a folder is missing, or a file has no partner or another length.
+        FileNotFoundError: If a folder is missing.
+        ValueError: If the pairs cannot be split, or a file has no partner or another length.
 
     Notebook: 05
     """
