@@ -282,9 +282,10 @@ def compress(magnitude: Tensor, *, exponent: float = 0.3) -> Tensor:
 
     Notebook: 03
     """
-    magnitude = magnitude.clamp(min=0)  # a root of a negative number would be NaN
     if exponent == 1.0:
-        return magnitude
+        return magnitude.clone()
+    # The root of a negative number is NaN. The limit is a hair below 0, or silence lost its slope.
+    magnitude = magnitude.clamp(min=-1e-20)
     return (magnitude + _EPS) ** exponent - _EPS**exponent
 
 
