@@ -23,6 +23,7 @@ from pathlib import Path
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE, load_audio
+from course_utils.validate import validate_choice
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 ROLES = ("speech", "noise", "room")
@@ -67,8 +68,7 @@ class Clip:
 
         Notebook: 01
         """
-        if not self.path.is_file():
-            raise FileNotFoundError(f"the clip {self.path} is missing: {REBUILD}.")
+        _existing(self.path)
         return load_audio(self.path, sample_rate=SAMPLE_RATE)[0]
 
 
@@ -89,8 +89,7 @@ def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
     """
     folder = Path(data_dir).resolve()
     manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise FileNotFoundError(f"data_dir {folder} holds no manifest.csv: {REBUILD}.")
+    _existing(manifest)
     columns = [column.name for column in fields(Clip) if column.name != "data_dir"]
     with open(manifest, newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
@@ -169,8 +168,7 @@ def check_files(data_dir: str | Path = DATA_DIR) -> int:
     """
     clips = load_manifest(data_dir)
     for clip in clips:
-        if not clip.path.is_file():
-            raise FileNotFoundError(f"the clip {clip.path} is missing: {REBUILD}.")
+        _existing(clip.path)
         if hashlib.sha256(clip.path.read_bytes()).hexdigest() != clip.sha256:
             raise ValueError(f"the clip {clip.path} has changed (wrong checksum): {REBUILD}.")
     return len(clips)
@@ -192,14 +190,18 @@ def pair_folders(split: str, *, data_dir: str | Path = DATA_DIR) -> tuple[Path, 
 
     Notebook: 01
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}: the ready pairs come as 'train' and 'test'.")
+    validate_choice(split, "split", ("train", "test"))
     pairs = Path(data_dir).resolve() / "pairs"
     folders = (pairs / f"noisy_{split}set", pairs / f"clean_{split}set")
     for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"the folder {folder} is missing: {REBUILD}.")
+        _existing(folder)
     return folders
+
+
+def _existing(path: Path) -> None:
+    """Refuse a part of the data that is not there, and say how to get it back."""
+    if not path.exists():
+        raise FileNotFoundError(f"data_dir must hold {path.name}, got no {str(path)!r}: {REBUILD}.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.validate import validate_integer, validate_number, validate_same_shape
+from course_utils.validate import (
+    validate_choice,
+    validate_integer,
+    validate_number,
+    validate_same_shape,
+)
 
 # Periodic windows (the PyTorch default): copies shifted by a divisor of the length add up evenly.
 _WINDOWS: dict[str, Callable[..., Tensor]] = {
@@ -75,11 +80,7 @@ class STFTConfig:
                 f"hop_length must not exceed win_length = {self.win_length}, got "
                 f"{self.hop_length}; a longer step would skip samples, so take a shorter one."
             )
-        if self.window not in _WINDOWS:
-            raise ValueError(
-                f"window must be one of {', '.join(WINDOW_NAMES)}, got {self.window!r}; "
-                "pick a name from that list."
-            )
+        validate_choice(self.window, "window", WINDOW_NAMES)
 
     @property
     def n_freqs(self) -> int:

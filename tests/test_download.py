@@ -132,13 +132,13 @@ def test_a_missing_page_and_a_dead_server_say_so(server, tmp_path):
 
 def test_malformed_arguments_are_refused_before_anything_is_fetched(tmp_path):
     url = "http://127.0.0.1:9/x"
-    with pytest.raises(ValueError, match="url.*'file:///etc/passwd'"):
+    with pytest.raises(ValueError, match="url.*'file'"):
         fetch("file:///etc/passwd", tmp_path / "x")
     for checksum in ("abc", "0" * 48, "g" * 64):
         with pytest.raises(ValueError, match=f"checksum.*'{checksum}'"):
             fetch(url, tmp_path / "x", checksum=checksum)
     for size in (0, -1, 1.5, None):
-        with pytest.raises(ValueError, match=f"size.*got {size}"):
+        with pytest.raises((TypeError, ValueError), match=f"size.*got {size}"):
             fetch(url, tmp_path / "x", size=size)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="folder"):

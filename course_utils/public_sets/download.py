@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from course_utils.validate import validate_choice, validate_integer
+
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a single byte
 _NOTHING_LEFT = 416  # HTTP: the range asked for begins behind the end
@@ -51,14 +53,12 @@ def download(
 
     Notebook: 05
     """
-    if not re.match(r"https?://", str(url)):
-        raise ValueError(f"url must begin with http:// or https://, got {url!r}; correct it.")
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size must be a whole number of bytes, got {size!r}; look it up.")
-    if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", str(checksum)):
+    validate_choice(url.partition("://")[0], "the beginning of url", ("http", "https"))
+    validate_integer(size, "size", minimum=1)
+    if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", checksum):
         raise ValueError(
-            f"checksum must have 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
-            f"copy it anew."
+            f"checksum must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
+            "copy it anew."
         )
     path = Path(path)
     if path.is_dir():

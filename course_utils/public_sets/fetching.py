@@ -12,6 +12,7 @@ from course_utils.files import written_whole
 from course_utils.public_sets.catalogue import Archive, PublicSet
 from course_utils.public_sets.download import download, file_checksum
 from course_utils.public_sets.unpacking import unpack
+from course_utils.validate import existing_file
 
 DOWNLOADS = "downloads"  # beside the sets: archives on their way, removed with the last one
 SUMS = "SHA256SUMS"  # beside the sets: the checksums that nobody published, as first met
@@ -112,8 +113,7 @@ def _match(chosen: PublicSet, archives: Iterable[str | os.PathLike]) -> dict[str
                 f"archive {path.name!r} is none of {chosen.name}; give it the name that it has on "
                 f"{chosen.page}: {', '.join(known)}."
             )
-        if not path.is_file():
-            raise FileNotFoundError(f"archive {str(path)!r} is not there; correct the path.")
+        existing_file(path, "archive")
         expected = known[name].md5
         if expected and file_checksum(path, "md5") != expected:
             raise ValueError(

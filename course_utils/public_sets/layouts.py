@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from course_utils.validate import existing_folder
+from course_utils.validate import existing_folder, validate_choice
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def group_of(path: str | os.PathLike) -> Group | None:
 
     Notebook: 05
     """
-    file = Path(path)
+    file = Path(path).resolve()  # so that "." inside a set, and links into one, are known too
     source = _esc50_sources(file.parents[1]).get(file.name) if len(file.parents) > 1 else None
     if source is not None:
         return Group("recording", source)
@@ -81,7 +81,7 @@ def is_other_microphone(path: str | os.PathLike) -> bool:
 
     Notebook: 05
     """
-    file = Path(path)
+    file = Path(path).resolve()
     return _is_microphone(file) and file.name != min(p.name for p in file.parent.glob("ch??.wav"))
 
 
@@ -107,8 +107,7 @@ def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Pa
 
     Notebook: 05
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
+    validate_choice(split, "split", ("train", "test"))
     root = existing_folder(folder)
     noisy = [path for path in sorted(root.glob(f"noisy_{split}set*")) if path.is_dir()]
     for path in noisy:
@@ -161,8 +160,7 @@ def musan(folder: str | os.PathLike, *, part: str = "noise") -> list[Recording]:
 
     Notebook: 05
     """
-    if part not in ("noise", "music", "speech"):
-        raise ValueError(f"part must be 'noise', 'music' or 'speech', got {part!r}; choose one.")
+    validate_choice(part, "part", ("noise", "music", "speech"))
     files = _files(folder, f"**/{part}/*/*.wav", f"{part}/source/name.wav")
     return [Recording(path, part, path.stem) for path in files]
 
@@ -224,8 +222,7 @@ def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
 
     Notebook: 05
     """
-    if channel not in range(1, 17):
-        raise ValueError(f"channel must lie between 1 and 16, got {channel!r}; choose another.")
+    validate_choice(channel, "channel", range(1, 17))
     files = _files(folder, f"**/ch{channel:02d}.wav", f"PLACE/ch{channel:02d}.wav")
     return [Recording(path, path.parent.name, path.parent.name) for path in files]
 
