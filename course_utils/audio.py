@@ -21,6 +21,7 @@ from course_utils.files import written_whole
 from course_utils.validate import (
     existing_file,
     existing_folder,
+    validate_choice,
     validate_integer,
     validate_number,
     validate_waveform,
@@ -374,17 +375,12 @@ def refuse_damaged(
 
 def _file_format(target: Path, subtype: str) -> str:
     """Return the container for a file name, if it can hold the subtype."""
-    file_format = _SUFFIX_FORMATS.get(target.suffix.lower())
-    if file_format is None:
-        raise ValueError(f"path must end in .wav or .flac, got {str(target)!r}; rename it.")
+    validate_choice(target.suffix.lower(), "the ending of path", _SUFFIX_FORMATS)
+    file_format = _SUFFIX_FORMATS[target.suffix.lower()]
     known = [
         each
         for each in (*_SUBTYPE_BITS, *_FLOAT_SUBTYPES)
         if soundfile.check_format(file_format, each)
     ]
-    if subtype not in known:
-        raise ValueError(
-            f"subtype must be one of {', '.join(known)} for {file_format}, got {subtype!r}; "
-            "PCM_16 suits most uses."
-        )
+    validate_choice(subtype, f"subtype of {file_format}", known)
     return file_format

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchaudio.transforms import Resample
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.validate import validate_number
+from course_utils.validate import validate_channels, validate_number
 
 # Ratios of small whole numbers where it can be, so that resampling needs few filter taps.
 _SPEEDS = (
@@ -140,7 +140,7 @@ def change_speed(waveform: Tensor, speed: float) -> Tensor:
 
     Notebook: 05
     """
-    _validate_channels(waveform)
+    validate_channels(waveform)
     validate_number(speed, "speed", minimum=0.5, maximum=2)
     return _resampler(round(100 * speed))(waveform)
 
@@ -171,7 +171,7 @@ def equalize(
 
     Notebook: 05
     """
-    _validate_channels(waveform)
+    validate_channels(waveform)
     gains = []
     for _ in waveform:
         knots = (2 * torch.rand(9, generator=generator) - 1) * max_db
@@ -204,7 +204,7 @@ def codec_noise(waveform: Tensor, *, generator: torch.Generator | None = None) -
 
     Notebook: 05
     """
-    _validate_channels(waveform)
+    validate_channels(waveform)
     x = torch.nn.functional.pad(waveform, (3, 3))
     # A half-band filter: gain 0 at the bottom, 1/2 at 4 kHz and 1 at 8 kHz (Deslauriers, Dubuc).
     highs = waveform / 2 - (9 / 32) * (x[:, 2:-4] + x[:, 4:-2]) + (x[:, :-6] + x[:, 6:]) / 32
@@ -233,22 +233,13 @@ def swell(
 
     Notebook: 05
     """
-    _validate_channels(waveform)
+    validate_channels(waveform)
     n_samples = waveform.shape[-1]
     knots = (2 * torch.rand(1, 1, 2 + n_samples // 5000, generator=generator) - 1) * max_db
     gain_db = torch.nn.functional.interpolate(
         knots, size=n_samples, mode="linear", align_corners=True
     )
     return waveform * torch.exp(gain_db[0] * (math.log(10) / 20)).to(waveform)
-
-
-def _validate_channels(waveform: Tensor) -> None:
-    """Refuse what does not have the shape (channel, time), or has no samples."""
-    if waveform.ndim != 2 or waveform.numel() == 0:
-        raise ValueError(
-            f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
-            "give one clip, and a single channel as waveform[None]."
-        )
 
 
 @lru_cache(maxsize=len(_SPEEDS))

@@ -23,6 +23,7 @@ from pathlib import Path
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE, load_audio
+from course_utils.validate import validate_choice
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 ROLES = ("speech", "noise", "room")
@@ -67,7 +68,8 @@ class Clip:
 
         Notebook: 01
         """
-        return load_audio(_part_of_data(self.path), sample_rate=SAMPLE_RATE)[0]
+        _existing(self.path)
+        return load_audio(self.path, sample_rate=SAMPLE_RATE)[0]
 
 
 def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
@@ -86,7 +88,8 @@ def load_manifest(data_dir: str | Path = DATA_DIR) -> list[Clip]:
     Notebook: 01
     """
     folder = Path(data_dir).resolve()
-    manifest = _part_of_data(folder / "manifest.csv")
+    manifest = folder / "manifest.csv"
+    _existing(manifest)
     columns = [column.name for column in fields(Clip) if column.name != "data_dir"]
     with open(manifest, newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
@@ -168,8 +171,8 @@ def check_files(data_dir: str | Path = DATA_DIR) -> int:
     """
     clips = load_manifest(data_dir)
     for clip in clips:
-        content = _part_of_data(clip.path).read_bytes()
-        if hashlib.sha256(content).hexdigest() != clip.sha256:
+        _existing(clip.path)
+        if hashlib.sha256(clip.path.read_bytes()).hexdigest() != clip.sha256:
             raise ValueError(
                 f"{clip.path} must have the checksum in the manifest, got another; {REBUILD}."
             )
@@ -192,17 +195,18 @@ def pair_folders(split: str, *, data_dir: str | Path = DATA_DIR) -> tuple[Path, 
 
     Notebook: 01
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
+    validate_choice(split, "split", ("train", "test"))
     pairs = Path(data_dir).resolve() / "pairs"
-    return _part_of_data(pairs / f"noisy_{split}set"), _part_of_data(pairs / f"clean_{split}set")
+    folders = (pairs / f"noisy_{split}set", pairs / f"clean_{split}set")
+    for folder in folders:
+        _existing(folder)
+    return folders
 
 
-def _part_of_data(path: Path) -> Path:
-    """Refuse a file or folder of the data that is not there, and say how to get it back."""
+def _existing(path: Path) -> None:
+    """Refuse a part of the data that is not there, and say how to get it back."""
     if not path.exists():
-        raise FileNotFoundError(f"data_dir must hold {path.name}, got no {path}; {REBUILD}.")
-    return path
+        raise FileNotFoundError(f"data_dir must hold {path.name}, got no {str(path)!r}; {REBUILD}.")
 
 
 if __name__ == "__main__":

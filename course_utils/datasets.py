@@ -38,7 +38,12 @@ from course_utils.noise import (
     tones,
 )
 from course_utils.preprocessing import pad_or_trim
-from course_utils.validate import existing_folder, validate_integer, validate_waveform
+from course_utils.validate import (
+    existing_folder,
+    validate_integer,
+    validate_not_empty,
+    validate_waveform,
+)
 
 # Hiss, tones and knocks come in more shapes than the others, so they come more often.
 _FORMULAS: tuple[Callable[..., Tensor], ...] = (
@@ -230,7 +235,7 @@ class _SeededDataset(Dataset):
 
     def _generator(self, index: int) -> torch.Generator:
         """Make the source of everything random in one item."""
-        if not 0 <= index < self._size:
+        if not 0 <= index < self._size:  # what ends a for loop over a dataset
             raise IndexError(f"index must lie between 0 and {self._size - 1}, got {index}.")
         seed = (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
         return torch.Generator().manual_seed(seed)
@@ -310,12 +315,10 @@ class MixtureDataset(_SeededDataset):
         rooms: Sequence[Tensor] = (),
         augmentation: Augmentation | None = None,
     ) -> None:
-        if not speech or not all(len(voice) for voice in speech):
-            raise ValueError(
-                "speech must hold at least one clip for every voice, got none; see corpus.select."
-            )
-        if not noise:
-            raise ValueError("noise must hold at least one clip, got none; see corpus.select.")
+        validate_not_empty(speech, "speech")
+        for number, voice in enumerate(speech):
+            validate_not_empty(voice, f"speech[{number}]")
+        validate_not_empty(noise, "noise")
         super().__init__(segment_length=segment_length, size=size, seed=seed)
         if snr_db[0] > snr_db[1]:
             raise ValueError(f"snr_db must be (lowest, highest), got {snr_db}; swap them.")

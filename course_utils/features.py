@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.validate import validate_integer, validate_number, validate_same_shape
+from course_utils.validate import (
+    validate_choice,
+    validate_integer,
+    validate_number,
+    validate_same_shape,
+)
 
 # Periodic windows (the PyTorch default): copies shifted by a divisor of the length add up evenly.
 _WINDOWS: dict[str, Callable[..., Tensor]] = {
@@ -75,11 +80,7 @@ class STFTConfig:
                 f"hop_length must not exceed win_length = {self.win_length}, got "
                 f"{self.hop_length}; a longer step would skip samples, so take a shorter one."
             )
-        if self.window not in _WINDOWS:
-            raise ValueError(
-                f"window must be one of {', '.join(WINDOW_NAMES)}, got {self.window!r}; "
-                "pick a name from that list."
-            )
+        validate_choice(self.window, "window", WINDOW_NAMES)
 
     @property
     def n_freqs(self) -> int:
@@ -282,9 +283,10 @@ def compress(magnitude: Tensor, *, exponent: float = 0.3) -> Tensor:
 
     Notebook: 03
     """
-    magnitude = magnitude.clamp(min=0)  # a root of a negative number would be NaN
     if exponent == 1.0:
-        return magnitude
+        return magnitude.clone()
+    # The root of a negative number is NaN. The limit is a hair below 0, or silence lost its slope.
+    magnitude = magnitude.clamp(min=-1e-20)
     return (magnitude + _EPS) ** exponent - _EPS**exponent
 
 

@@ -19,7 +19,12 @@ from IPython.display import HTML
 from torch import Tensor
 
 from course_utils.levels import rms
-from course_utils.validate import validate_integer, validate_number, validate_waveform
+from course_utils.validate import (
+    validate_integer,
+    validate_not_empty,
+    validate_number,
+    validate_waveform,
+)
 
 _FULL_SCALE = 32767 / 32768  # the largest sample that 16 bits can hold
 _FADE_SECONDS = 0.01  # a clip cut in mid-word would end in a click
@@ -82,8 +87,7 @@ def compare_audio(
         validate_number(seconds, "seconds", above=0)
     if not isinstance(clips, Mapping):
         raise TypeError(f"clips must be a dict, got {type(clips).__name__}; map titles to tensors.")
-    if not clips:
-        raise ValueError(f"clips must hold at least one clip, got {dict(clips)}; add one.")
+    validate_not_empty(clips, "clips")
     cut = {
         str(title): _cut(_as_clip(clip, f"clips[{title!r}]", sample_rate), seconds, sample_rate)
         for title, clip in clips.items()

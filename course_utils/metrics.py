@@ -13,7 +13,14 @@ from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
 from course_utils.levels import audible_rms
-from course_utils.validate import validate_integer, validate_number, validate_pair
+from course_utils.validate import (
+    validate_choice,
+    validate_integer,
+    validate_not_empty,
+    validate_number,
+    validate_one_channel,
+    validate_pair,
+)
 
 SCORES = ("pesq", "stoi", "estoi", "si_sdr")
 MAX_DB = 100.0
@@ -156,11 +163,7 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
     Notebook: 06
     """
     estimate, reference = _one_clip(estimate, reference)
-    if sample_rate not in (8000, 16000):
-        raise ValueError(
-            f"sample_rate must be 16000 or 8000 for PESQ, got {sample_rate}; "
-            "resample both waveforms first with audio.resample."
-        )
+    validate_choice(sample_rate, "sample_rate of PESQ", (8000, 16000))
     seconds = reference.shape[-1] / sample_rate
     if not _MIN_PESQ_SECONDS < seconds <= _MAX_PESQ_SECONDS:
         raise ValueError(
@@ -216,11 +219,8 @@ def score_clip(
 
     Notebook: 06
     """
-    unknown = [name for name in scores if name not in _SCORERS]
-    if unknown:
-        raise ValueError(
-            f"scores must be out of {', '.join(_SCORERS)}, got {unknown[0]!r}; correct the name."
-        )
+    for name in scores:
+        validate_choice(name, "scores", _SCORERS)
     _one_clip(estimate, reference)
     return {name: _SCORERS[name](estimate, reference, sample_rate) for name in scores}
 
@@ -319,13 +319,13 @@ def summarize(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     Notebook: 06
     """
-    by = _as_names(by, "by")
-    scores = _as_names(scores, "scores")
+    by = _as_names(by)
+    scores = _as_names(scores)
+    validate_not_empty(scores, "scores")
     validate_number(confidence, "confidence", above=0, maximum=1)
     validate_integer(num_resamples, "num_resamples", minimum=1)
     rows = list(rows)
-    if not rows:
-        raise ValueError("rows must hold at least one scored clip, got none; score some first.")
+    validate_not_empty(rows, "rows")
     groups: dict[tuple, list[Mapping]] = {}
     for index, row in enumerate(rows):
         for name in scores:
@@ -377,11 +377,7 @@ def _one_clip(
 ) -> tuple[Tensor, Tensor]:
     """Check a pair of mono clips; return both as (time,) float64 on the CPU."""
     validate_pair(estimate, reference, (name, "reference"))
-    if estimate.numel() != estimate.shape[-1]:
-        raise ValueError(
-            f"{name} must be one mono clip (time,) or (1, time), got shape "
-            f"{tuple(estimate.shape)}; score clips and channels one by one."
-        )
+    validate_one_channel(estimate, name=name)
     estimate = estimate.detach().reshape(-1).cpu()
     reference = reference.detach().reshape(-1).cpu()
     return estimate.double(), reference.double()
@@ -399,12 +395,9 @@ def _ratio_db(signal: Tensor, noise: Tensor) -> Tensor:
     return torch.where(signal > 0, ratio.clamp(-MAX_DB, MAX_DB), -MAX_DB)
 
 
-def _as_names(names: str | Sequence[str], name: str) -> list[str]:
+def _as_names(names: str | Sequence[str]) -> list[str]:
     """One name or several, as a list."""
-    names = [names] if isinstance(names, str) else list(names)
-    if not names and name == "scores":
-        raise ValueError('scores must name at least one score, got none; try "pesq".')
-    return names
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _bootstrap_weights(

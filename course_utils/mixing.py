@@ -7,7 +7,13 @@ from scipy.signal import fftconvolve
 from torch import Tensor
 
 from course_utils.levels import audible_rms, validate_audible
-from course_utils.validate import is_finite, validate_integer, validate_number, validate_pair
+from course_utils.validate import (
+    is_finite,
+    validate_integer,
+    validate_number,
+    validate_one_channel,
+    validate_pair,
+)
 
 MAX_ABS_SNR_DB = 100.0
 CROSSFADE_SAMPLES = 320  # 20 ms at 16 kHz: long enough to hide a seam, short enough to forget
@@ -115,11 +121,7 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
 
     Notebook: 01
     """
-    if impulse_response.numel() != impulse_response.shape[-1]:
-        raise ValueError(
-            f"impulse_response must have one channel, got shape "
-            f"{tuple(impulse_response.shape)}; take one, such as impulse_response[:1]."
-        )
+    validate_one_channel(impulse_response, name="impulse_response")
     room = impulse_response.detach().reshape(-1).to("cpu", torch.float64)
     direct = int(room.abs().argmax())
     validate_audible(float(room[direct].abs()), "impulse_response")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import features
-from course_utils.levels import WORKING_LEVEL
+from course_utils.levels import working_gain
 from course_utils.validate import validate_waveform
 
 # Frames that the network handles at once; longer recordings go through in blocks, memory kept.
@@ -183,7 +183,7 @@ class Denoiser(nn.Module):
         # Divide by the peak before squaring: neither a whisper nor a shout leaves float's range.
         peak = rows.abs().amax(dim=-1, keepdim=True)
         rms = peak * (rows / peak.clamp(min=1e-30)).square().mean(dim=-1, keepdim=True).sqrt()
-        gain = torch.where(rms > 1e-10, WORKING_LEVEL / rms.clamp(min=1e-10), 1.0)
+        gain = working_gain(rms)
         spectrogram = features.stft(rows * gain, self.config)  # (batch, freq, frame)
         mask = self.estimate_mask(features.magnitude(spectrogram))
         masked = features.apply_mask(spectrogram, mask)

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
 from course_utils.levels import WORKING_LEVEL, rms, validate_audible
-from course_utils.validate import validate_integer, validate_number
+from course_utils.validate import (
+    validate_integer,
+    validate_not_empty,
+    validate_number,
+    validate_one_channel,
+)
 
 LOWEST_CYCLES_PER_SAMPLE = 20.0 / SAMPLE_RATE  # 20 Hz at 16 kHz: nobody hears what lies below
 MAX_HARMONICS = 20
@@ -278,15 +283,10 @@ def babble(
     Notebook: 01
     """
     validate_integer(num_samples, "num_samples", minimum=1)
-    if len(voices) == 0:
-        raise ValueError("voices must hold a waveform, got none; better give four or more.")
+    validate_not_empty(voices, "voices")
     crowd = torch.zeros(num_samples)
     for number, voice in enumerate(voices):
-        if voice.numel() != voice.shape[-1]:
-            raise ValueError(
-                f"voices[{number}] must have one channel, got shape {tuple(voice.shape)}; "
-                "take one, such as voice[:1]."
-            )
+        validate_one_channel(voice, name=f"voices[{number}]")
         mono = voice.detach().reshape(-1).cpu()
         level = float(rms(mono.double()))
         validate_audible(level, f"voices[{number}]")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from course_utils.levels import SILENCE_PEAK, audible_peak, validate_audible
 from course_utils.validate import (
+    validate_channels,
     validate_integer,
     validate_number,
     validate_pair,
@@ -68,11 +69,7 @@ def segment(waveform: Tensor, segment_length: int, *, hop_length: int | None = N
 
     Notebook: 02
     """
-    if waveform.ndim != 2:
-        raise ValueError(
-            f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
-            "use waveform.unsqueeze(0) for one channel, or take one item of a batch."
-        )
+    validate_channels(waveform)
     validate_integer(segment_length, "segment_length", minimum=1)
     hop_length = segment_length if hop_length is None else hop_length
     validate_integer(hop_length, "hop_length", minimum=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable, Sized
 from numbers import Real
 from pathlib import Path
 
@@ -97,6 +98,80 @@ def validate_same_shape(first: Tensor, second: Tensor, names: tuple[str, str]) -
             f"{names[0]} must have the shape of {names[1]}, got {tuple(first.shape)} and "
             f"{tuple(second.shape)}; bring both to one length and one number of channels."
         )
+
+
+def validate_channels(waveform: Tensor, *, name: str = "waveform") -> None:
+    """Refuse what does not have the shape of a file, (channel, time).
+
+    Args:
+        waveform: A tensor.
+        name: The parameter's name, used in the message.
+
+    Raises:
+        ValueError: Another number of axes.
+
+    Notebook: 02
+    """
+    if waveform.ndim != 2:
+        raise ValueError(
+            f"{name} must have shape (channel, time), got {tuple(waveform.shape)}; take one clip "
+            "of a batch, and give a single channel as waveform[None]."
+        )
+
+
+def validate_one_channel(waveform: Tensor, *, name: str = "waveform") -> None:
+    """Refuse several clips or channels where one is needed.
+
+    Args:
+        waveform: A tensor.
+        name: The parameter's name, used in the message.
+
+    Raises:
+        ValueError: More than one clip or channel.
+
+    Notebook: 01
+    """
+    if waveform.numel() != waveform.shape[-1]:
+        raise ValueError(
+            f"{name} must be one mono clip, (time,) or (1, time), got {tuple(waveform.shape)}; "
+            "fold it down with to_mono, or take clips and channels one by one."
+        )
+
+
+def validate_choice(value: object, name: str, choices: Iterable[object]) -> None:
+    """Refuse what is not one of a few names or numbers.
+
+    Args:
+        value: What was asked for.
+        name: The parameter's name, used in the message.
+        choices: What there is.
+
+    Raises:
+        ValueError: Something else.
+
+    Notebook: 02
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}; choose one."
+        )
+
+
+def validate_not_empty(items: Sized, name: str) -> None:
+    """Refuse an empty list, dict or tuple.
+
+    Args:
+        items: Anything with a length.
+        name: The parameter's name, used in the message.
+
+    Raises:
+        ValueError: There is nothing in it.
+
+    Notebook: 05
+    """
+    if len(items) == 0:
+        raise ValueError(f"{name} must not be empty, got {items!r}; put something in.")
 
 
 def validate_integer(value: int, name: str, *, minimum: int | None = None) -> None:

@@ -366,7 +366,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         ({"sample_rate": 44.1}, TypeError, "sample_rate.*got 44.1"),
         ({"subtype": "PCM_17"}, ValueError, "subtype.*got 'PCM_17'"),
         ({"subtype": "PCM_S8"}, ValueError, "got 'PCM_S8'"),
-        ({"path": "clip.mp3"}, ValueError, r"path.*clip\.mp3"),
+        ({"path": "clip.mp3"}, ValueError, r"path.*\.mp3"),
         ({"path": "clip"}, ValueError, r"path.*\.flac"),
         ({"path": "nowhere/clip.wav"}, FileNotFoundError, "nowhere"),
         ({"path": "folder.wav"}, ValueError, "folder"),

@@ -50,10 +50,8 @@ def test_a_seed_repeats_the_change_and_another_does_not(change):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_silence_stays_silence_and_emptiness_is_refused(change):
+def test_silence_stays_silence(change):
     assert change(torch.zeros(1, 1000), generator=_seeded()).abs().max() == 0
-    with pytest.raises(ValueError, match="waveform"):
-        change(torch.zeros(1, 0), generator=_seeded())
 
 
 @pytest.mark.parametrize("change", [equalize, codec_noise, swell])
@@ -93,8 +91,6 @@ def test_change_of_speed_keeps_its_input_and_refuses_what_it_cannot_do():
     for wrong in (0.4, 2.1, float("nan")):
         with pytest.raises(ValueError, match="speed"):
             change_speed(clip, wrong)
-    with pytest.raises(ValueError, match="waveform"):
-        change_speed(torch.zeros(1, 0), 0.8)
 
 
 def test_speeds_stay_within_what_was_asked():

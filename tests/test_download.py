@@ -132,7 +132,7 @@ def test_a_missing_page_and_a_dead_server_say_so(server, tmp_path):
 
 def test_malformed_arguments_are_refused_before_anything_is_fetched(tmp_path):
     url = "http://127.0.0.1:9/x"
-    with pytest.raises(ValueError, match="url.*'file:///etc/passwd'"):
+    with pytest.raises(ValueError, match="url.*'file'"):
         fetch("file:///etc/passwd", tmp_path / "x")
     for checksum in ("abc", "0" * 48, "g" * 64):
         with pytest.raises(ValueError, match=f"checksum.*'{checksum}'"):

@@ -238,6 +238,26 @@ def test_sets_inside_a_larger_folder_keep_their_groups(tmp_path):
     assert sum(Path(f.path).name.startswith("ch") for f in all_files(index)) == 3
 
 
+def test_a_set_is_known_from_inside_and_through_a_link(tmp_path, monkeypatch):
+    sources = _esc50(tmp_path / "ESC-50")
+    (tmp_path / "linked").symlink_to(tmp_path / "ESC-50" / "audio", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "ESC-50" / "audio")
+    for folder in (".", tmp_path / "linked"):
+        for path in Path(folder).glob("*.wav"):
+            assert group_of(path) == ("recording", sources[path.name])
+
+
+def test_a_link_to_a_single_file_is_known_by_its_name_or_by_its_target(tmp_path):
+    _librispeech(tmp_path / "LibriSpeech")
+    (tmp_path / "linked" / "84" / "10").mkdir(parents=True)
+    (tmp_path / "store").write_bytes(b"sound")
+    by_target = tmp_path / "linked" / "a.flac"
+    by_target.symlink_to(tmp_path / "LibriSpeech" / "84" / "10" / "84-10-0000.flac")
+    by_name = tmp_path / "linked" / "84" / "10" / "84-10-0000.flac"
+    by_name.symlink_to(tmp_path / "store")
+    assert group_of(by_target) == group_of(by_name) == ("speaker", "84")
+
+
 def test_one_speaker_alone_cannot_be_split(tmp_path):
     for number in range(4):
         _sound(tmp_path / "84" / "10" / f"84-10-{number:04d}.wav")

@@ -15,8 +15,12 @@ from course_utils.validate import (
     existing_file,
     existing_folder,
     is_finite,
+    validate_channels,
+    validate_choice,
     validate_integer,
+    validate_not_empty,
     validate_number,
+    validate_one_channel,
     validate_pair,
     validate_same_shape,
     validate_waveform,
@@ -175,3 +179,31 @@ def test_a_sample_that_is_not_a_number_passes_no_door(tmp_path, door, bad):
     with pytest.raises(ValueError, match="finite"):
         doors[door]()
     assert path.exists() == (door == "load")
+
+
+def test_validate_channels_wants_the_shape_of_a_file():
+    validate_channels(torch.zeros(2, 8))
+    for shape in ((8,), (1, 2, 8)):
+        with pytest.raises(ValueError, match=r"clip.*\(channel, time\).*8"):
+            validate_channels(torch.zeros(shape), name="clip")
+
+
+def test_validate_one_channel_refuses_several():
+    for shape in ((8,), (1, 8), (1, 1, 8)):
+        validate_one_channel(torch.zeros(shape))
+    for shape in ((2, 8), (3, 1, 8)):
+        with pytest.raises(ValueError, match="clip.*8"):
+            validate_one_channel(torch.zeros(shape), name="clip")
+
+
+def test_validate_choice_names_what_there_is():
+    validate_choice(8000, "rate", (8000, 16_000))
+    with pytest.raises(ValueError, match="rate.*8000, 16000.*'8k'"):
+        validate_choice("8k", "rate", (8000, 16_000))
+
+
+@pytest.mark.parametrize("empty", [[], (), {}, ""])
+def test_validate_not_empty(empty):
+    validate_not_empty([0], "clips")
+    with pytest.raises(ValueError, match="clips"):
+        validate_not_empty(empty, "clips")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from course_utils.files import written_whole
 from course_utils.metrics import summarize
-from course_utils.validate import existing_folder
+from course_utils.validate import existing_folder, validate_not_empty
 
 DECIMALS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 1}
 
@@ -75,8 +75,7 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
     Notebook: 06
     """
     target = Path(path)
-    if not rows:
-        raise ValueError("rows must hold at least one line to write, got none; score some first.")
+    validate_not_empty(rows, "rows")
     existing_folder(target.parent, "the folder of path")
     if target.is_dir():
         raise ValueError(f"path must be a file, got the folder {str(target)!r}; add a name.")

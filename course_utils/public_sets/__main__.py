@@ -9,6 +9,7 @@ from pathlib import Path
 
 from course_utils.public_sets.catalogue import CATALOGUE, table
 from course_utils.public_sets.fetching import fetch, free_space
+from course_utils.validate import validate_choice
 
 PUBLIC_DIR = Path(__file__).resolve().parents[2] / "data" / "public"  # not in Git
 
@@ -56,8 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.list or options.set is None:
         print(table())
         return 0
-    if options.set not in CATALOGUE:
-        raise ValueError(f"set must be one of {', '.join(CATALOGUE)}, got {options.set!r}.")
+    validate_choice(options.set, "set", CATALOGUE)
     chosen = CATALOGUE[options.set]
     print(f"{chosen.name}: {chosen.holds}\nlicence: {chosen.licence}\nsource: {chosen.page}")
     print(f"size: {chosen.size / 1e9:.1f} GB to fetch, {chosen.unpacked / 1e9:.1f} GB unpacked\n")

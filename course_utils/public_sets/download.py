@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from course_utils.validate import validate_integer
+from course_utils.validate import validate_choice, validate_integer
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a single byte
@@ -54,12 +54,11 @@ def download(
 
     Notebook: 05
     """
-    if not re.match(r"https?://", str(url)):
-        raise ValueError(f"url must begin with http:// or https://, got {url!r}; correct it.")
+    validate_choice(url.partition("://")[0], "the beginning of url", ("http", "https"))
     validate_integer(size, "size", minimum=1)
-    if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", str(checksum)):
+    if checksum is not None and not re.fullmatch(r"([0-9a-fA-F]{32}){1,2}", checksum):
         raise ValueError(
-            f"checksum must have 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
+            f"checksum must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, got {checksum!r}; "
             "copy it again."
         )
     path = Path(path)

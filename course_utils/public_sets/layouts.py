@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from course_utils.validate import existing_folder
+from course_utils.validate import existing_folder, validate_choice
 
 DEMAND_PLACES = frozenset(
     "DKITCHEN DLIVING DWASHING NFIELD NPARK NRIVER OHALLWAY OMEETING OOFFICE PCAFETER PRESTO "
@@ -68,21 +68,9 @@ def group_of(path: str | os.PathLike) -> Group | None:
 
     Notebook: 05
     """
-    file = Path(path)
-    if clip := re.fullmatch(r"[1-5]-(\d+)-[A-Z]-\d{1,2}", file.stem):
-        return Group("recording", clip[1])
-    if re.fullmatch(r"(noise|music|speech)-[a-z-]+-\d{4}", file.stem):
-        return Group("recording", file.stem)
-    if sentence := re.fullmatch(r"(p\d{3})_\d{3}", file.stem):
-        return Group("speaker", sentence[1])
-    # Resolved, because "." and links hide the names of folders.
-    folder = file.parent.resolve()
-    sentence = re.fullmatch(r"(\d+)-(\d+)-\d+", file.stem)
-    if sentence and sentence.groups() == (folder.parent.name, folder.name):
-        return Group("speaker", sentence[1])
-    if _is_microphone(file):
-        return Group("place", folder.name)
-    return None
+    # Resolved, because "." and links hide names; a link's own name counts first.
+    named = Path(path).parent.resolve() / Path(path).name
+    return _group(named) or _group(named.resolve())
 
 
 def is_other_microphone(path: str | os.PathLike) -> bool:
@@ -124,8 +112,7 @@ def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Pa
 
     Notebook: 05
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}; choose one of them.")
+    validate_choice(split, "split", ("train", "test"))
     root = existing_folder(folder)
     noisy = [path for path in sorted(root.glob(f"noisy_{split}set*")) if path.is_dir()]
     for path in noisy:
@@ -178,8 +165,7 @@ def musan(folder: str | os.PathLike, *, part: str = "noise") -> list[Recording]:
 
     Notebook: 05
     """
-    if part not in ("noise", "music", "speech"):
-        raise ValueError(f"part must be 'noise', 'music' or 'speech', got {part!r}; choose one.")
+    validate_choice(part, "part", ("noise", "music", "speech"))
     files = _files(folder, f"**/{part}/*/*.wav", f"{part}/source/name.wav")
     return [Recording(path, part, path.stem) for path in files]
 
@@ -241,10 +227,26 @@ def demand(folder: str | os.PathLike, *, channel: int = 1) -> list[Recording]:
 
     Notebook: 05
     """
-    if channel not in range(1, 17):
-        raise ValueError(f"channel must be from 1 to 16, got {channel!r}; choose another.")
+    validate_choice(channel, "channel", range(1, 17))
     files = _files(folder, f"**/ch{channel:02d}.wav", f"PLACE/ch{channel:02d}.wav")
     return [Recording(path, path.parent.name, path.parent.name) for path in files]
+
+
+def _group(file: Path) -> Group | None:
+    """Find the group of a file by its own name and those of the folders above it."""
+    if clip := re.fullmatch(r"[1-5]-(\d+)-[A-Z]-\d{1,2}", file.stem):
+        return Group("recording", clip[1])
+    if re.fullmatch(r"(noise|music|speech)-[a-z-]+-\d{4}", file.stem):
+        return Group("recording", file.stem)
+    if sentence := re.fullmatch(r"(p\d{3})_\d{3}", file.stem):
+        return Group("speaker", sentence[1])
+    above = (file.parent.parent.name, file.parent.name)
+    sentence = re.fullmatch(r"(\d+)-(\d+)-\d+", file.stem)
+    if sentence and sentence.groups() == above:
+        return Group("speaker", sentence[1])
+    if _is_microphone(file):
+        return Group("place", file.parent.name)
+    return None
 
 
 def _is_microphone(file: Path) -> bool:

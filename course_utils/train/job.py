@@ -70,12 +70,11 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done before anything is loaded."""
-        for one, other in (("speech", "noise"), ("noise", "speech"), ("noisy", "clean"),
-                           ("clean", "noisy")):  # fmt: skip
-            if getattr(self, one) is not None and getattr(self, other) is None:
+        for one, other in (("speech", "noise"), ("noisy", "clean")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
                 raise ValueError(
-                    f"{one} {str(getattr(self, one))!r} needs {other} beside it, got none; add "
-                    f"--{other} DIR."
+                    f"{one} and {other} must be given together, got {one} "
+                    f"{getattr(self, one)} and {other} {getattr(self, other)}; add the other."
                 )
         given = [name for name in ("data", "speech", "noisy") if getattr(self, name) is not None]
         if len(given) > 1:

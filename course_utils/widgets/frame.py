@@ -29,7 +29,7 @@ from torch import Tensor
 
 from course_utils.features import STFTConfig, decibels, magnitude, stft
 from course_utils.plotting import COLORS, DPI, extent, full_scale_reference, label_axes
-from course_utils.validate import validate_waveform
+from course_utils.validate import validate_channels, validate_one_channel, validate_waveform
 
 WHEN_RELEASED: dict[str, Any] = {
     "continuous_update": False,
@@ -264,8 +264,6 @@ def first_seconds(waveform: Tensor, name: str, sample_rate: int) -> Tensor:
         ValueError: If ``waveform`` is empty, not mono or not finite.
     """
     validate_waveform(waveform, name=name)
-    if waveform.shape != (1, waveform.shape[-1]):
-        raise ValueError(
-            f"{name} must be one mono clip (1, time), got {tuple(waveform.shape)}; use to_mono."
-        )
+    validate_channels(waveform, name=name)
+    validate_one_channel(waveform, name=name)
     return waveform[:, : round(_SECONDS * sample_rate)].detach().to("cpu", torch.float32)

@@ -23,7 +23,7 @@ from course_utils.metrics import si_sdr
 from course_utils.mixing import fit_noise, mix_at_snr
 from course_utils.models import Denoiser
 from course_utils.plotting import MASK_MAP, SPECTROGRAM_MAP, VMAX, VMIN
-from course_utils.validate import validate_same_shape
+from course_utils.validate import validate_not_empty, validate_same_shape
 from course_utils.widgets.frame import (
     WHEN_RELEASED,
     Explorer,
@@ -132,8 +132,8 @@ def denoise_explorer(
 
     Notebook: 06
     """
-    if not clips or not noises:
-        raise ValueError(f"clips and noises must not be empty, got {len(clips)} and {len(noises)}.")
+    validate_not_empty(clips, "clips")
+    validate_not_empty(noises, "noises")
     config = denoiser.config
     rate = config.sample_rate
     voices = {name: first_seconds(clip, name, rate) for name, clip in clips.items()}

@@ -21,7 +21,7 @@ from torch import Tensor
 from course_utils.audio import audio_info, load_audio, resample, save_audio, to_mono
 from course_utils.files import AUDIO_SUFFIXES, written_whole
 from course_utils.levels import rms_db
-from course_utils.validate import existing_file, validate_waveform
+from course_utils.validate import existing_file, validate_channels, validate_waveform
 
 OWN_FOLDER = Path("output/own")
 """Where own sound is kept, seen from notebooks/; nothing in it is ever overwritten."""
@@ -75,11 +75,7 @@ class AudioInput(anywidget.AnyWidget):
     ) -> None:
         """Begin with the clip that stands in, and listen to the page."""
         validate_waveform(waveform)
-        if waveform.dim() != 2:
-            raise ValueError(
-                f"waveform must have shape (channel, time), got {tuple(waveform.shape)}; "
-                "add the channel with waveform[None]."
-            )
+        validate_channels(waveform)
         super().__init__(
             label=label, status="Nothing of yours yet: a clip of the course stands in."
         )
