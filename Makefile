@@ -44,6 +44,7 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/python -m course_utils.check_environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy course_utils
 	$(BIN)/python -m pytest
 	rm -rf build/notebooks && mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
 	$(BIN)/python -m pytest $(NBVAL) build/notebooks

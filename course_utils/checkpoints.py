@@ -36,18 +36,36 @@ def save_checkpoint(
 
     Notebook: 05
     """
+    denoiser = as_denoiser(model)
+    content = {
+        "stft": asdict(denoiser.config),
+        "net": denoiser.net.settings,
+        "weights": denoiser.net.state_dict(),
+        "metadata": metadata or {},
+    }
+    _save(path, content)
+
+
+def as_denoiser(model: nn.Module) -> Denoiser:
+    """Say that a model is a denoiser, which a checkpoint can hold, or refuse it.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        The same model.
+
+    Raises:
+        TypeError: If it is not a denoiser.
+
+    Notebook: 05
+    """
     if not isinstance(model, Denoiser):
         raise TypeError(
             f"model must be a Denoiser, got {type(model).__name__}; wrap the network: "
             "Denoiser(network)."
         )
-    content = {
-        "stft": asdict(model.config),
-        "net": model.net.settings,
-        "weights": model.net.state_dict(),
-        "metadata": metadata or {},
-    }
-    _save(path, content)
+    return model
 
 
 def load_checkpoint(path: str | os.PathLike) -> Denoiser:

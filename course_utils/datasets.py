@@ -478,7 +478,11 @@ def _choose(items: Sequence[Item], generator: torch.Generator) -> Item:
 def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
     """Map file names to paths for all audio in a folder, or say what is missing."""
     folder = existing_folder(folder, name)
-    files = {p.name: p for p in folder.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES}
+    files = {}
+    for path in folder.iterdir():
+        hidden = path.name.startswith(".")  # macOS puts a file ._name beside each name
+        if path.suffix.lower() in AUDIO_SUFFIXES and not hidden:
+            files[path.name] = path
     if not files:
         raise ValueError(
             f"{name} must hold audio files ({', '.join(AUDIO_SUFFIXES)}), got none in "

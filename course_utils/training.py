@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from course_utils.checkpoints import save_checkpoint, save_run, stopped_run
+from course_utils.checkpoints import as_denoiser, save_checkpoint, save_run, stopped_run
 from course_utils.distributed import average, from_first, rank, share_model
 from course_utils.validate import validate_integer, validate_number, validate_same_shape
 
@@ -255,6 +255,8 @@ def fit(
 
     Notebook: 05
     """
+    if checkpoint_path is not None:
+        as_denoiser(model)  # before an hour of training, and not after it
     learner = share_model(model)  # the model itself, unless there are several processes
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

@@ -64,6 +64,12 @@ def test_missing_and_empty_folders_are_named(folders, tmp_path):
         NoisyCleanDataset(tmp_path / "empty", folders[1])
 
 
+def test_files_that_a_mac_left_beside_the_recordings_are_no_pairs(folders):
+    names = NoisyCleanDataset(*folders).names
+    (folders[0] / "._a.wav").write_bytes(b"no sound")
+    assert NoisyCleanDataset(*folders).names == names
+
+
 def test_unequal_lengths_are_refused(folders):
     save_audio(folders[1] / "a.wav", _noise(4000), 16000, overwrite=True)
     with pytest.raises(ValueError, match="'a.wav'.*5000 and 4000"):

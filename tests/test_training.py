@@ -363,6 +363,16 @@ def test_a_run_keeps_the_weights_of_its_best_epoch(tmp_path):
     assert run.best["gain"] == 2.0 and [row["epoch"] for row in run.history] == [0, 1, 2]
 
 
+def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(tmp_path):
+    model = _Gain()
+    with pytest.raises(TypeError, match="model.*_Gain"):
+        fit(
+            model, _loader(), _loader(), waveform_mse, TrainConfig(epochs=1),
+            checkpoint_path=tmp_path / "a.pt",
+        )  # fmt: skip
+    assert model.gain == 1.0 and not list(tmp_path.iterdir())
+
+
 def test_an_empty_loader_is_refused():
     with pytest.raises(ValueError, match="batch"):
         evaluate_loss(_Gain(), [], waveform_mse)

@@ -145,8 +145,9 @@ def read_job(arguments: Sequence[str] | None = None, *, description: str = "") -
     add("--noisy", type=Path, metavar="DIR", help="noisy recordings, and with the same names in")
     add("--clean", type=Path, metavar="DIR", help="this folder their clean versions")
     add("--validation", type=Path, metavar="DIR", help="folder with speech/ and noise/, or noisy/ "
-        "and clean/, to validate with (default: a tenth of the above, by subfolder where there "
-        "are at least five, otherwise by file)")  # fmt: skip
+        "and clean/, to validate with (default: a tenth of the above: whole speakers, recordings "
+        "or places of a public set, otherwise by subfolder where there are at least five, or by "
+        "file)")  # fmt: skip
 
     add = parser.add_argument_group("how long").add_argument
     add("--minutes", type=float, metavar="M", help="time limit (default: 4, or none with --epochs)")
