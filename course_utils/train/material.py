@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils.audio import SAMPLE_RATE
@@ -83,7 +85,7 @@ def make_datasets(
             voices.setdefault(clip.kind, []).append(clip.load())
         sets.append(
             MixtureDataset(
-                list(voices.values()),
+                _by_weight(list(voices.values())),
                 [clip.load() for clip in select(role="noise", split=split, data_dir=data_dir)],
                 rooms=[clip.load() for clip in select(role="room", split=split, data_dir=data_dir)],
                 segment_length=segment_length,
@@ -231,6 +233,17 @@ def from_pairs(
         f"{_amount(index)} of recorded pairs{held_out_by}",
         fingerprint([all_files(index), all_files(held_index)]),
     )
+
+
+def _by_weight(voices: list[list[Tensor]]) -> list[list[Tensor]]:
+    """List long voices several times: they are drawn by the root of their length.
+
+    A voice of an hour has more to teach than one of a minute, but not sixty times as much. Voices
+    of about one length, as in data/, stand once each.
+    """
+    lengths = [sum(clip.shape[-1] for clip in voice) for voice in voices]
+    times = [round(math.sqrt(length / min(lengths))) for length in lengths]
+    return [voice for voice, n in zip(voices, times, strict=True) for _ in range(n)]
 
 
 def _parts(folder: str | os.PathLike, name: str, validation: str | os.PathLike | None):
