@@ -1,7 +1,7 @@
 """Build the course's sounds from free Debian packages.
 
     python data/build_data.py                      # the small set that the repository ships
-    python data/build_data.py --full               # about five hours, into data/full/ (not in git)
+    python data/build_data.py --full               # eight hours, into data/full/ (not in git)
     python data/build_data.py --packages DIR       # DIR/<package>/usr/share/... already unpacked
 
 Needs Debian or Ubuntu (apt-get, dpkg) unless --packages is given, FFmpeg for the G.722 files, and
@@ -30,12 +30,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import catalogue
+import more_sounds
 import numpy as np
 import rooms
 import soundfile
 import torch
 import torchaudio.functional as AF
 from catalogue import PACKAGES, VOICES
+from more_catalogue import MORE_PACKAGES, NOT_EVERYWHERE
 from shaping import (
     FRAME,
     PEAK,
@@ -88,10 +90,10 @@ class Piece:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def fetch_packages(cache: Path) -> Path:
+def fetch_packages(cache: Path, names: list[str]) -> Path:
     """Download the Debian packages (no root needed) and unpack them below `cache`."""
     cache.mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
+    for package in names:
         target = cache / package
         if target.is_dir():
             continue
@@ -100,6 +102,9 @@ def fetch_packages(cache: Path) -> Path:
             deb = max(cache.glob(f"{package}_*.deb"))
             subprocess.run(["dpkg", "-x", deb.name, package + ".part"], cwd=cache, check=True)
         except (OSError, subprocess.CalledProcessError, ValueError) as error:
+            if package in NOT_EVERYWHERE:
+                print(f"{package} is not in this edition of Debian or Ubuntu: left out.")
+                continue
             sys.exit(
                 f"Could not fetch the package {package} ({error}): run this on Debian or "
                 f"Ubuntu after `apt-get update`, or give --packages with unpacked packages."
@@ -366,10 +371,32 @@ def choose_noise(pieces: list[Piece]) -> list[Piece]:
     return chosen
 
 
-def room_pieces() -> list[Piece]:
+def more_pieces(packages: Path, pieces: list[Piece]) -> list[Piece]:
+    """What only the full set holds, beside `pieces`: voices, noises, and a better validation.
+
+    In the small set validation has other sentences of the training voices. Here it has voices and
+    noises that appear nowhere else, and those sentences become the split `familiar`, which nobody
+    trains on either: a network that knows its teachers by heart shines there and nowhere else.
+    """
+    for piece in pieces:
+        piece.split = "familiar" if piece.split == "validation" else piece.split
+    noise = [*more_sounds.more_noise(packages, read_audio, Piece)]
+    noise += more_sounds.typing(packages, read_audio, Piece)
+    known = [p for p in pieces if p.role == "noise" and p.kind != "music"]
+    strangers = [p for p in noise if p.split == "validation"]
+    learned = [p for p in noise if p.split == "train"]
+    held_out = [p for p in known if p.split != "train"]
+    shared = {a.family for a, _, _ in same_takes(strangers, learned + known, 4000, 1 << 16)}
+    shared |= {a.family for a, _, _ in same_takes(learned, held_out, 4000, 1 << 16)}
+    print(f"  {len(shared)} further noises share a recording with another split: left out")
+    speech = [*more_sounds.more_speech(packages, read_audio, Piece)]
+    return speech + [piece for piece in noise if piece.family not in shared]
+
+
+def room_pieces(chosen: list[rooms.Room]) -> list[Piece]:
     """The simulated rooms."""
     pieces = []
-    for room in rooms.ROOMS:
+    for room in chosen:
         response, description = rooms.impulse_response(room, SAMPLE_RATE)
         samples = np.round(response * 32767).astype(np.int16)
         pieces.append(
@@ -497,9 +524,11 @@ def write_credits(pieces: list[Piece], readme: Path) -> None:
 def report(pieces: list[Piece], target: Path) -> None:
     """Print what was written."""
     for role in ("speech", "noise", "room"):
-        for split in ("train", "validation", "test"):
+        for split in ("train", "validation", "familiar", "test"):
             own = [p for p in pieces if (p.role, p.split) == (role, split)]
             minutes = sum(p.seconds for p in own) / 60
+            if not own:
+                continue
             print(f"{role:7s} {split:11s} {len(own):5d} clips {minutes:6.1f} minutes")
     size = sum(path.stat().st_size for path in target.rglob("*.flac"))
     print(f"{size / 1e6:.1f} MB in {target}")
@@ -519,8 +548,10 @@ def main() -> None:
         sys.exit("FFmpeg is missing: install it with `sudo apt-get install ffmpeg`.")
     target = (args.target or (here / "full" if args.full else here)).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    packages = args.packages or fetch_packages(args.cache)
-    missing = [package for package in PACKAGES if not (packages / package).is_dir()]
+    names = PACKAGES + MORE_PACKAGES if args.full else PACKAGES
+    packages = args.packages or fetch_packages(args.cache, names)
+    names = [package for package in names if package not in NOT_EVERYWHERE]
+    missing = [package for package in names if not (packages / package).is_dir()]
     if missing:
         sys.exit(f"{packages} lacks {', '.join(missing)}: unpack them with `dpkg -x` first.")
 
@@ -530,7 +561,11 @@ def main() -> None:
     print("Reading noise ...")
     noise = noise_pieces(packages)
     small = choose_speech(speech) + choose_noise(noise)
-    pieces = (speech + noise if args.full else small) + room_pieces()
+    pieces = small
+    if args.full:
+        print("Reading what only the full set holds ...")
+        pieces = speech + noise + more_pieces(packages, speech + noise)
+    pieces = pieces + room_pieces(rooms.ROOMS + (rooms.more_rooms() if args.full else []))
     write_set(pieces, target)
     make_pairs(small, target)
     if target == here:

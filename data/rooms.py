@@ -8,6 +8,7 @@ import numpy as np
 
 SPEED_OF_SOUND = 343.0
 DIRECT = 0.9  # height of the direct path in the file
+MORE_ROOMS = 60  # in the full set
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,25 @@ ROOMS = [
     Room("meeting_room", "test", (6.8, 4.4, 2.9), 0.45, 1.7),
     Room("hall", "test", (11.3, 8.2, 4.3), 0.80, 2.2),
 ]
+
+
+def more_rooms() -> list[Room]:
+    """The rooms of the full set: of any size, dead or live, the talker near or far.
+
+    Always the same. A small room cannot ring for long, nor a talker sit behind its walls.
+    """
+    generator = np.random.default_rng(0)
+    further = []
+    for number in range(1, MORE_ROOMS + 1):
+        length = float(np.exp(generator.uniform(np.log(2.5), np.log(12.0))))
+        width = length * generator.uniform(0.6, 1.0)
+        height = 2.3 + 0.12 * length * generator.uniform(0.5, 1.5)
+        size = (round(length, 1), round(max(2.0, width), 1), round(height, 1))
+        rt60 = round(generator.uniform(0.15, 0.3 + 0.05 * length), 2)
+        distance = round(generator.uniform(0.3, min(3.0, 0.45 * length)), 1)
+        split = "validation" if number % 10 == 0 else "train"
+        further.append(Room(f"room_{number:02d}", split, size, rt60, distance))
+    return further
 
 
 def impulse_response(room: Room, sample_rate: int) -> tuple[np.ndarray, str]:
