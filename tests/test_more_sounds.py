@@ -71,6 +71,13 @@ def test_quality_is_measured_clip_by_clip(tmp_path, samples, rate, clean):
     assert more_sounds.is_clean(write(tmp_path / "a.wav", samples, rate)) is clean
 
 
+def test_rumble_goes_and_speech_stays_where_it_is():
+    time = np.arange(RATE) / RATE
+    rumble, tone = np.sin(2 * np.pi * 20 * time), np.sin(2 * np.pi * 200 * time)
+    left = more_sounds.without_rumble((rumble + tone).astype(np.float32))
+    assert np.abs(left - tone).max() < 0.01
+
+
 def test_a_file_that_is_no_sound_is_left_out(tmp_path):
     (tmp_path / "README").write_text("words")
     assert not more_sounds.is_clean(tmp_path / "README")
