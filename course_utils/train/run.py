@@ -1,28 +1,4 @@
-r"""Train a denoiser from the command line: the lesson's run, your own data, several GPUs.
-
-The course's clips, four minutes; the same for an hour, with the full set of clips::
-
-    python -m course_utils.train --output denoiser.pt
-    python -m course_utils.train --output denoiser.pt --data data/full --minutes 60
-
-Folders of your own, any size: only lengths are kept in memory, and sound is read when drawn::
-
-    python -m course_utils.train --output denoiser.pt --speech VOICES --noise NOISES --epochs 300
-    python -m course_utils.train --output denoiser.pt --noisy NOISY --clean CLEAN --epochs 300
-
-Fine-tuning: begin with a checkpoint, and take smaller steps than from random weights::
-
-    python -m course_utils.train --output mine.pt --weights data/pretrained/denoiser.pt \
-        --learning-rate 0.001 --minutes 10 --speech VOICES --noise NOISES
-
-Several GPUs, or several processes on one processor; the batch is shared between them::
-
-    torchrun --nproc-per-node=2 -m course_utils.train --output denoiser.pt --batch-size 16
-
-After a stop, the same command with --resume goes on after the last finished epoch. A budget in
-epochs then gives the same model as a run without the stop, bit for bit on one processor; with a
-budget in minutes the learning rate follows the clock, and no run repeats another exactly.
-"""
+"""One training run: material, model and loop put together, and a report of how it was made."""
 
 from __future__ import annotations
 
