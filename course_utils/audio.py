@@ -292,6 +292,8 @@ def _open_audio(path: str | os.PathLike) -> soundfile.SoundFile:
     """Open a file for reading; every way in which that fails becomes one sentence."""
     source = existing_file(path)
     shown = repr(str(source))
+    if source.stat().st_size == 0:
+        raise ValueError(f"path must hold samples, got {shown} of 0 bytes; export it again.")
     if missing := _missing_wav_bytes(source):
         raise ValueError(
             f"path must be a whole file, got {shown}, which was cut short ({missing} bytes are "

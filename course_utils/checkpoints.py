@@ -56,14 +56,15 @@ def as_denoiser(model: nn.Module) -> Denoiser:
         The same model.
 
     Raises:
-        TypeError: If it is not a denoiser.
+        TypeError: If it is not a denoiser around a `MaskNet`.
 
     Notebook: 05
     """
-    if not isinstance(model, Denoiser):
+    if not isinstance(model, Denoiser) or not isinstance(model.net, MaskNet):
+        net = getattr(model, "net", None)
         raise TypeError(
-            f"model must be a Denoiser, got {type(model).__name__}; wrap the network: "
-            "Denoiser(network)."
+            f"model must be a Denoiser around a MaskNet, got {type(model).__name__} around "
+            f"{type(net).__name__}; a checkpoint holds the settings of these two alone."
         )
     return model
 
@@ -78,6 +79,7 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
         The denoiser on the CPU, in eval mode; its metadata is in ``.metadata``.
 
     Raises:
+        TypeError: If ``path`` is neither a string nor a path.
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a checkpoint of this course.
 
@@ -104,7 +106,8 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
         checkpoint_path: The ``checkpoint_path`` of `fit`.
 
     Returns:
-        Weights, optimizer, random state, history and metadata; None if there is no such file.
+        Weights, optimizer, random state, history, best weights and metadata; None if there is no
+        such file.
 
     Raises:
         ValueError: If the file is damaged or of another kind.
@@ -135,6 +138,17 @@ def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
     Notebook: 05
     """
     _save(_last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
+
+
+def forget_run(checkpoint_path: str | os.PathLike) -> None:
+    """Remove what an earlier run left to go on from: the run that begins now is another one.
+
+    Args:
+        checkpoint_path: The checkpoint of the run.
+
+    Notebook: 05
+    """
+    _last_path(checkpoint_path).unlink(missing_ok=True)
 
 
 def _save(path: str | os.PathLike, content: dict) -> None:

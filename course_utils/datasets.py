@@ -80,7 +80,8 @@ class AudioFile:
             Shape (1, time), at 16 kHz.
 
         Raises:
-            ValueError: If the file has gone or is damaged.
+            FileNotFoundError: If the file has gone.
+            ValueError: If it is damaged.
 
         Notebook: 05
         """
@@ -202,7 +203,7 @@ class NoisyCleanDataset(Dataset):
         return segments[0], segments[1]
 
     def _check_lengths(self, name: str, n_noisy: int, n_clean: int) -> None:
-        """Refuse a pair whose sides end a hundredth of a second apart, or more."""
+        """Refuse a pair whose sides end more than a hundredth of a second apart."""
         if abs(n_noisy - n_clean) > self._sample_rate // 100:
             raise ValueError(
                 f"{name!r} must be equally long in both folders, got {n_noisy} and {n_clean} "
@@ -238,7 +239,7 @@ class _SeededDataset(Dataset):
         if not 0 <= index < self._size:  # what ends a for loop over a dataset
             raise IndexError(f"index must lie between 0 and {self._size - 1}, got {index}.")
         seed = (self._seed * 1_000_003 + self._epoch) * 1_000_003 + index
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator().manual_seed(seed % 2**63)
 
 
 class SegmentDataset(_SeededDataset):
@@ -338,7 +339,8 @@ class MixtureDataset(_SeededDataset):
             index: 0 to ``len(self) - 1``.
 
         Returns:
-            noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1.
+            noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1,
+            or a little less where it was clipped.
         """
         generator = self._generator(index)
         odds = self._augmentation

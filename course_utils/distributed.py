@@ -127,7 +127,7 @@ def share_of(dataset: Dataset) -> DistributedSampler | None:
 
     Batches of ``batch_size / num_processes`` then make, taken together, the very batches that
     one process would see. A loss that leaves out some clips, as `denoising_loss` does with silent
-    ones in its SI-SDR, averages over what is left of a share.
+    ones in three of its parts, averages over what is left of a share.
 
     Args:
         dataset: Its length should be a multiple of the number of processes: the rest is left out.

@@ -158,6 +158,7 @@ def pesq(*, estimate: Tensor, reference: Tensor, sample_rate: int = SAMPLE_RATE)
         TypeError: Not float tensors.
         ValueError: Empty, not finite, different shapes or devices, more than one clip, another
             rate, silence, or a clip under 0.25 s or over 20 s.
+        ImportError: The package pesq is not installed.
 
     Source: ITU-T P.862, P.862.1, P.862.2.
     Notebook: 06

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from course_utils.checkpoints import as_denoiser, save_checkpoint, save_run, stopped_run
+from course_utils.checkpoints import as_denoiser, forget_run, save_checkpoint, save_run, stopped_run
 from course_utils.distributed import average, from_first, rank, share_model
 from course_utils.validate import validate_integer, validate_number, validate_same_shape
 
@@ -27,7 +27,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Called as ``loss_fn(estimate, clean)``, as ``nn.MSELoss()`` is; gives a scalar."""
 
 WARM_UP_STEPS = 50
-"""So many steps the learning rate rises."""
+"""Steps over which the learning rate rises."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainConfig:
         max_gradient_norm: Longer gradients are shortened to this length.
         max_minutes: Training ends after the first epoch that passes this time, and the learning
             rate falls in step with the clock if that runs ahead of the epochs. None: no limit.
-        seed: For `seed_everything`.
+        seed: Kept in the checkpoint; what draws by it is `seed_everything`, before the run.
         accumulate: So many batches make one step: their gradients are averaged, as if they were
             one large batch, in the memory of a small one.
         mixed_precision: Let the model work with numbers of 16 bits (bfloat16) where that is
@@ -81,11 +81,13 @@ def seed_everything(seed: int) -> None:
         seed: Any whole number from 0 to ``2**32 - 1``.
 
     Raises:
+        TypeError: If ``seed`` is not a whole number.
         ValueError: If ``seed`` lies outside that range.
 
     Notebook: 05
     """
-    validate_number(seed, "seed", minimum=0, maximum=2**32 - 1)
+    validate_integer(seed, "seed", minimum=0)
+    validate_number(seed, "seed", maximum=2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -156,17 +158,12 @@ def train_one_epoch(
         clean = clean.to(device)
         if step % accumulate == 0:
             optimizer.zero_grad()
-            group = min(accumulate, len(loader) - step)  # the last one may be smaller
+            group = min(accumulate, len(loader) - step)  # batches of this step; the last has fewer
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
             estimate = model(noisy)
         validate_same_shape(estimate, clean, ("estimate", "clean"))  # a mean would broadcast
         loss = loss_fn(estimate, clean)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise ValueError(
-                f"loss must be finite, got {value} in step {step}; lower learning_rate, or look "
-                "for NaN in the data."
-            )
+        value = _finite(loss, step)
         (loss / group).backward()
         if step % accumulate == group - 1:
             nn.utils.clip_grad_norm_(model.parameters(), max_gradient_norm)
@@ -199,12 +196,14 @@ def evaluate_loss(model: nn.Module, loader: DataLoader, loss_fn: LossFunction) -
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     losses = []
-    for noisy, clean in loader:
-        estimate = model(noisy.to(device))
-        clean = clean.to(device)
-        validate_same_shape(estimate, clean, ("estimate", "clean"))
-        losses.append(loss_fn(estimate, clean).item())
-    model.train(was_training)
+    try:
+        for step, (noisy, clean) in enumerate(loader):
+            estimate = model(noisy.to(device))
+            clean = clean.to(device)
+            validate_same_shape(estimate, clean, ("estimate", "clean"))
+            losses.append(_finite(loss_fn(estimate, clean), step))
+    finally:
+        model.train(was_training)
     return _mean(losses)
 
 
@@ -226,8 +225,9 @@ def fit(
     Two files are written where ``checkpoint_path`` says: the best model so far, and beside it,
     with ``.last`` before the suffix, everything that a stopped run needs to go on. On one
     processor a resumed run makes the very numbers, bit for bit, that it would have made without
-    the stop: weights, optimizer, learning rate and random numbers go on as they were. A time
-    limit cannot promise that, since the learning rate then follows the clock.
+    the stop: weights, optimizer, learning rate and PyTorch's random numbers go on as they were. A
+    time limit cannot promise that, since the learning rate then follows the clock. A run that does
+    not resume removes what an earlier one left there to go on from.
 
     In a job of several processes (`distributed`) every process calls this with its share of the
     training pairs; they end with the same weights, and the first one writes.
@@ -264,6 +264,8 @@ def fit(
     run = Run(model, optimizer, checkpoint_path, {**(metadata or {}), "config": asdict(config)})
     if resume:
         run.go_on()
+    elif checkpoint_path is not None and rank() == 0:
+        forget_run(checkpoint_path)
     schedule = Schedule(optimizer, config, len(train_loader), seconds_before=run.seconds)
 
     def after_step(step: int, loss: float) -> None:
@@ -504,6 +506,17 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     Notebook: 05
     """
     return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def _finite(loss: Tensor, step: int) -> float:
+    """Read a loss, and refuse one that is not a number: the one look for NaN in a step."""
+    value = loss.item()
+    if not math.isfinite(value):
+        raise ValueError(
+            f"loss must be finite, got {value} in batch {step}; lower learning_rate, or look for "
+            "NaN in the data."
+        )
+    return value
 
 
 def _mean(losses: list[float]) -> float:

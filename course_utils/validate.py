@@ -171,7 +171,7 @@ def validate_not_empty(items: Sized, name: str) -> None:
     Notebook: 05
     """
     if len(items) == 0:
-        raise ValueError(f"{name} must not be empty, got {items!r}; put something in.")
+        raise ValueError(f"{name} must not be empty, got {items!r}; give at least one.")
 
 
 def validate_integer(value: int, name: str, *, minimum: int | None = None) -> None:
@@ -190,7 +190,7 @@ def validate_integer(value: int, name: str, *, minimum: int | None = None) -> No
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
-            f"{name} must be an integer, got {value!r}; write 16000, not 16e3 or '16k'."
+            f"{name} must be an integer, got {value!r}; write a whole number such as 5."
         )
     if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}; choose a larger one.")
@@ -221,9 +221,9 @@ def validate_number(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}; write it without quotes.")
-    bounds = [f"above {above:g}"] if above is not None else []
-    bounds += [f"at least {minimum:g}"] if minimum is not None else []
-    bounds += [f"at most {maximum:g}"] if maximum is not None else []
+    bounds = [f"above {above}"] if above is not None else []
+    bounds += [f"at least {minimum}"] if minimum is not None else []
+    bounds += [f"at most {maximum}"] if maximum is not None else []
     low = -math.inf if minimum is None else minimum
     high = math.inf if maximum is None else maximum
     if not (math.isfinite(value) and low <= value <= high and (above is None or value > above)):

@@ -64,6 +64,12 @@ def test_missing_and_empty_folders_are_named(folders, tmp_path):
         NoisyCleanDataset(tmp_path / "empty", folders[1])
 
 
+def test_a_date_is_a_seed():
+    noise = [_noise(4000, 1)]
+    dataset = MixtureDataset([noise], noise, segment_length=1000, size=2, seed=20_261_128)
+    assert torch.equal(dataset[1][0], dataset[1][0])
+
+
 def test_files_that_a_mac_left_beside_the_recordings_are_no_pairs(folders):
     names = NoisyCleanDataset(*folders).names
     (folders[0] / "._a.wav").write_bytes(b"no sound")

@@ -303,7 +303,7 @@ def test_without_tensorboard_one_sentence_says_how_to_get_it(options, monkeypatc
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (["--speech", "a"], "speech 'a' needs noise"),
+        (["--speech", "a"], "speech and noise"),
         (["--device", "gpu"], "device must be one that PyTorch finds on this machine, got 'gpu'"),
     ],
 )

@@ -373,6 +373,28 @@ def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(tmp_path):
     assert model.gain == 1.0 and not list(tmp_path.iterdir())
 
 
+def test_a_new_run_does_not_go_on_from_an_older_one(tmp_path):
+    path = tmp_path / "a.pt"
+    fit(_small(), _loader(), _loader(), waveform_mse, TrainConfig(epochs=2), checkpoint_path=path)
+
+    def stop(step, loss):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
+        fit(
+            _small(), _loader(), _loader(), waveform_mse, TrainConfig(epochs=2),
+            checkpoint_path=path, on_step=stop,
+        )  # fmt: skip
+    assert stopped_run(path) is None and load_checkpoint(path) is not None
+
+
+def test_a_validation_loss_that_is_not_a_number_ends_the_run_and_the_mode_is_given_back():
+    model = _Gain()
+    with pytest.raises(ValueError, match="loss.*nan"):
+        evaluate_loss(model, _loader(), lambda estimate, clean: estimate.sum() * float("nan"))
+    assert model.training
+
+
 def test_an_empty_loader_is_refused():
     with pytest.raises(ValueError, match="batch"):
         evaluate_loss(_Gain(), [], waveform_mse)
