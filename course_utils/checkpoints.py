@@ -13,7 +13,7 @@ from course_utils.corpus import DATA_DIR
 from course_utils.features import STFTConfig
 from course_utils.files import written_whole
 from course_utils.models import Denoiser, MaskNet
-from course_utils.validate import existing_file
+from course_utils.validate import existing_file, is_finite
 
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
 """The denoiser that the course ships."""
@@ -90,6 +90,10 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
         model.net.load_state_dict(saved["weights"])
+        if model.config.n_freqs != model.net.settings["n_freqs"]:
+            raise ValueError("its STFT and its network do not fit together")
+        if not all(is_finite(weight) for weight in saved["weights"].values()):
+            raise ValueError("its weights hold NaN or infinity")
     except Exception as error:
         raise ValueError(
             f"path must be a checkpoint of this course, got {str(path)!r}, which cannot be read "
@@ -155,7 +159,13 @@ def _save(path: str | os.PathLike, content: dict) -> None:
     """Write a file of PyTorch's whole or not at all, in a folder that is made if needed."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:
-        torch.save(content, temporary)
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # PyTorch's word for a folder that cannot be written to
+            raise OSError(
+                f"path must be a file that can be written, got {str(path)!r} ({error}); check "
+                "the folder's permissions and the free space."
+            ) from error
 
 
 def _last_path(checkpoint_path: str | os.PathLike) -> Path:

@@ -35,7 +35,7 @@ def written_whole(path: str | os.PathLike, *, replace: bool = True) -> Iterator[
     Notebook: 05
     """
     target = Path(path)
-    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp{target.suffix}")
     try:
         yield temporary
         if replace or not target.exists():

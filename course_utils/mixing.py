@@ -13,6 +13,7 @@ from course_utils.validate import (
     validate_number,
     validate_one_channel,
     validate_pair,
+    validate_waveform,
 )
 
 MAX_ABS_SNR_DB = 100.0
@@ -41,6 +42,7 @@ def fit_noise(
 
     Notebook: 01
     """
+    validate_waveform(noise, name="noise")
     validate_integer(num_samples, "num_samples", minimum=1)
     length = noise.shape[-1]
     if length < num_samples:
@@ -121,6 +123,8 @@ def add_reverberation(waveform: Tensor, impulse_response: Tensor) -> Tensor:
 
     Notebook: 01
     """
+    validate_waveform(waveform)
+    validate_waveform(impulse_response, name="impulse_response")
     validate_one_channel(impulse_response, name="impulse_response")
     room = impulse_response.detach().reshape(-1).to("cpu", torch.float64)
     direct = int(room.abs().argmax())

@@ -15,6 +15,7 @@ from course_utils.validate import (
     validate_not_empty,
     validate_number,
     validate_one_channel,
+    validate_waveform,
 )
 
 LOWEST_CYCLES_PER_SAMPLE = 20.0 / SAMPLE_RATE  # 20 Hz at 16 kHz: nobody hears what lies below
@@ -90,6 +91,8 @@ def mains_hum(
     validate_integer(num_samples, "num_samples", minimum=1)
     validate_integer(sample_rate, "sample_rate", minimum=1000)
     validate_number(frequency, "frequency", above=0, maximum=sample_rate / 2)
+    if frequency == sample_rate / 2:  # every sample of that tone would fall on a zero
+        raise ValueError(f"frequency must be below {sample_rate / 2:g}, got {frequency}; try 50.")
     highest = min(MAX_HARMONICS, math.ceil(sample_rate / 2 / frequency) - 1)
     order = torch.arange(1, highest + 1, dtype=torch.float64, device=_device(generator))
     phase = 2 * math.pi * _uniform(highest, generator)
@@ -286,6 +289,7 @@ def babble(
     validate_not_empty(voices, "voices")
     crowd = torch.zeros(num_samples)
     for number, voice in enumerate(voices):
+        validate_waveform(voice, name=f"voices[{number}]")
         validate_one_channel(voice, name=f"voices[{number}]")
         mono = voice.detach().reshape(-1).cpu()
         level = float(rms(mono.double()))

@@ -257,6 +257,8 @@ def fit(
     """
     if checkpoint_path is not None:
         as_denoiser(model)  # before an hour of training, and not after it
+    if len(train_loader) == 0:
+        raise ValueError("train_loader must give at least one batch, got none; add pairs.")
     learner = share_model(model)  # the model itself, unless there are several processes
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

@@ -79,3 +79,24 @@ def test_a_stopped_run_is_read_back_as_it_was(tmp_path):
     saved = stopped_run(tmp_path / "a.pt")
     assert torch.equal(saved.pop("rng"), state.pop("rng"))
     assert saved == state
+
+
+def test_a_checkpoint_needs_no_suffix_and_a_folder_that_is_no_folder_is_one_sentence(tmp_path):
+    save_checkpoint(tmp_path / "denoiser", _small())
+    assert [file.name for file in tmp_path.iterdir()] == ["denoiser"]
+    assert load_checkpoint(tmp_path / "denoiser") is not None
+    with pytest.raises(OSError, match="denoiser"):
+        save_checkpoint(tmp_path / "denoiser" / "a.pt", _small())
+
+
+@pytest.mark.parametrize("fault", ["weights", "stft"])
+def test_what_could_only_give_nan_or_nothing_is_not_loaded(tmp_path, fault):
+    save_checkpoint(tmp_path / "a.pt", _small())
+    saved = torch.load(tmp_path / "a.pt", weights_only=True)
+    if fault == "weights":
+        next(iter(saved["weights"].values())).fill_(float("nan"))
+    else:
+        saved["stft"] |= {"n_fft": 256, "win_length": 256, "hop_length": 128}
+    torch.save(saved, tmp_path / "b.pt")
+    with pytest.raises(ValueError, match="b.pt"):
+        load_checkpoint(tmp_path / "b.pt")

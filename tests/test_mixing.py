@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import fftconvolve
 
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
+from course_utils.noise import babble
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -335,3 +336,17 @@ def test_silence_stays_silence():
     silence = torch.zeros(2, 1, 500)
     assert not add_reverberation(silence, sound(60, seed=3)).any()
     assert not fit_noise(silence, 900).any()
+
+
+def test_nan_passes_no_helper_that_a_lesson_calls():
+    clip, broken = torch.ones(1, 100), torch.full((1, 100), float("nan"))
+    for call in (
+        lambda: fit_noise(broken, 50),
+        lambda: add_reverberation(clip, broken),
+        lambda: add_reverberation(broken, clip),
+        lambda: mix_at_snr(clip, broken, 0.0),
+        lambda: babble([clip, broken], 50),
+        lambda: babble([clip[:, :0]], 50),
+    ):
+        with pytest.raises(ValueError, match="must"):
+            call()

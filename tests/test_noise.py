@@ -209,7 +209,7 @@ def test_bad_hum_frequency_gets_its_sentence(bad):
 
 
 def test_a_hum_without_a_tone_below_half_the_rate_is_refused_not_nan():
-    with pytest.raises(ValueError, match="silent"):
+    with pytest.raises(ValueError, match="frequency.*8000"):
         mains_hum(100, frequency=8000.0)
 
 

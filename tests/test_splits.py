@@ -298,3 +298,19 @@ def test_any_folder_is_split_without_a_leak(counts, share, seed):
     assert ours and theirs and not ours & theirs and ours | theirs == set(all_files(index))
     if len(counts) >= MIN_FOLDERS:
         assert not set(train) & set(held)
+
+
+def test_names_like_a_microphone_do_not_push_the_real_one_out(tmp_path):
+    for name in ("TBUS/ch01.wav", "TBUS/ch02.wav", "TBUS/ch 1.wav", "TBUS/ch-1.wav"):
+        _sound(tmp_path / name)
+    names = [Path(file.path).name for file in all_files(list_audio(tmp_path))]
+    assert sorted(names) == ["ch 1.wav", "ch-1.wav", "ch01.wav"]
+
+
+def test_hidden_folders_and_folders_named_like_sound_are_left_out(tmp_path):
+    for name in ("a/1.wav", "b/2.wav", ".trash/3.wav", "a/.cache/4.wav"):
+        _sound(tmp_path / name)
+    (tmp_path / "x.wav").mkdir()
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    names = {Path(file.path).name for file in all_files(list_audio(tmp_path))}
+    assert names == {"1.wav", "2.wav"}

@@ -52,6 +52,10 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError("--noisy and --clean belong together, got only one; pass both folders.")
     if options.csv is not None:
         existing_folder(options.csv.parent, "the folder of --csv")
+        if options.csv.is_dir():
+            raise ValueError(
+                f"--csv must be a file, got the folder {str(options.csv)!r}; name one."
+            )
     methods = dict(BASELINES)
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
         methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)

@@ -87,7 +87,8 @@ def is_other_microphone(path: str | os.PathLike) -> bool:
     file = Path(path)
     if not _is_microphone(file):
         return False
-    return file.name != min(other.name for other in file.parent.glob(f"ch??{file.suffix}"))
+    microphones = (other.name for other in file.parent.iterdir() if _is_microphone(other))
+    return file.name != min(microphones)
 
 
 def voicebank_demand(folder: str | os.PathLike, *, split: str) -> tuple[Path, Path]:

@@ -38,7 +38,8 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
         has its subfolder, this groups by voice. Files of a public set (`public_sets.group_of`)
         stand under the speaker, recording or place that they must stay together with, such as
         ``Group("speaker", "84")``; of several microphones of one moment only the first is listed.
-        Hidden files are left out: macOS puts a file ``._name`` beside each name in an archive.
+        Hidden files and folders are left out: macOS puts a file ``._name`` beside each name in an
+        archive.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -49,7 +50,8 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
     root = existing_folder(folder, name)
     index: Index = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() not in AUDIO_SUFFIXES or hidden or not path.is_file():
             continue
         if is_other_microphone(path):
             continue

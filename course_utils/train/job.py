@@ -90,6 +90,11 @@ class Job:
         if self.minutes is not None:
             validate_number(self.minutes, "minutes", above=0)
         self.config()  # checks the rest
+        if Path(self.output).suffix == ".json" or Path(self.output).is_dir():
+            raise ValueError(
+                f"output must be a file that does not end in .json, got {str(self.output)!r}; the "
+                "report goes to a .json beside it, so name it denoiser.pt."
+            )
         if Path(self.output).exists() and not (self.resume or self.force):
             raise ValueError(
                 f"output {str(self.output)!r} exists already; add --resume to go on with it, "
