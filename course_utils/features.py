@@ -236,11 +236,7 @@ def istft(spectrogram: Tensor, config: STFTConfig, *, length: int) -> Tensor:
         )
     reach = (spectrogram.shape[-1] - 1) * config.hop_length
     reach += 0 if config.center else config.n_fft
-    if not 1 <= length <= reach:
-        raise ValueError(
-            f"length must be between 1 and {reach}, as far as {spectrogram.shape[-1]} frames "
-            f"reach, got {length}; pass the length of the waveform that stft saw."
-        )
+    validate_integer(length, "length", minimum=1, maximum=reach)  # as far as the frames reach
     real_dtype = spectrogram.real.dtype
     waveform = torch.istft(
         spectrogram.reshape(-1, *spectrogram.shape[-2:]),
@@ -347,10 +343,7 @@ def frequency_bands(n_freqs: int, n_bands: int) -> tuple[Tensor, Tensor]:
 
     Notebook: 04
     """
-    if not 4 <= n_bands <= n_freqs - 1:
-        raise ValueError(
-            f"n_bands must be between 4 and n_freqs - 1 = {n_freqs - 1}, got {n_bands}; try 128."
-        )
+    validate_integer(n_bands, "n_bands", minimum=4, maximum=n_freqs - 1)
     hz = torch.linspace(0, SAMPLE_RATE / 2, n_freqs, dtype=torch.float64)
     mel = 1127 * torch.log1p(hz / 700)
     n_single = n_bands if n_bands == n_freqs - 1 else n_bands // 2

@@ -9,6 +9,7 @@ from torch import Tensor
 from course_utils.levels import audible_rms, validate_audible
 from course_utils.validate import (
     is_finite,
+    validate_choice,
     validate_integer,
     validate_number,
     validate_one_channel,
@@ -157,10 +158,7 @@ def _amplitude_ratio(snr_db: float | Tensor, rows: torch.Size) -> Tensor:
     for db in snr_db.reshape(-1).tolist() if isinstance(snr_db, Tensor) else [snr_db]:
         validate_number(db, "snr_db", minimum=-MAX_ABS_SNR_DB, maximum=MAX_ABS_SNR_DB)
     snr = torch.as_tensor(snr_db)
-    if snr.dim() > 0 and snr.shape != rows:
-        raise ValueError(
-            f"snr_db must be one number or have shape {tuple(rows)}, one for each clip, got "
-            f"shape {tuple(snr.shape)}; make one of (batch,) for a (batch, channel, time) tensor."
-        )
+    # One number for all clips, or one for each clip of a batch.
+    validate_choice(tuple(snr.shape), "the shape of snr_db", [(), tuple(rows)])
     ratios = [10 ** (-db / 20) for db in snr.reshape(-1).tolist()]
     return torch.tensor(ratios, dtype=torch.float64).reshape(snr.shape).expand(rows)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.features import STFTConfig
-from course_utils.validate import validate_same_shape
+from course_utils.validate import validate_choice, validate_same_shape
 
 _CONFIG = STFTConfig()
 _EPS = 1e-6
@@ -122,11 +122,10 @@ def loudness_disturbance(
 def _check_pair(estimate: Tensor, reference: Tensor, config: STFTConfig) -> None:
     """Refuse what would be broadcast, and spectrograms of another transform."""
     validate_same_shape(estimate, reference, ("estimate", "reference"))
-    if reference.ndim < 2 or reference.shape[-2] != config.n_freqs:
-        raise ValueError(
-            f"estimate and reference must have the shape (..., {config.n_freqs}, frame), got "
-            f"{tuple(reference.shape)}; make both with one STFTConfig."
-        )
+    n_freqs = reference.shape[-2] if reference.ndim > 1 else 0
+    validate_choice(
+        n_freqs, "the number of frequencies in estimate and reference", [config.n_freqs]
+    )
 
 
 def _level_free(pieces: Tensor, *, dim: int) -> Tensor:

@@ -72,12 +72,8 @@ def segment(waveform: Tensor, segment_length: int, *, hop_length: int | None = N
     validate_channels(waveform)
     validate_integer(segment_length, "segment_length", minimum=1)
     hop_length = segment_length if hop_length is None else hop_length
-    validate_integer(hop_length, "hop_length", minimum=1)
-    if hop_length > segment_length:
-        raise ValueError(
-            f"hop_length must be at most segment_length = {segment_length}, got {hop_length}; "
-            "samples between the pieces would be lost."
-        )
+    # A longer hop would lose the samples between the pieces.
+    validate_integer(hop_length, "hop_length", minimum=1, maximum=segment_length)
     num_hops = math.ceil(max(0, waveform.shape[-1] - segment_length) / hop_length)
     padded = pad_or_trim(waveform, segment_length + num_hops * hop_length)
     pieces = padded.unfold(-1, segment_length, hop_length)  # (channel, num_segments, length)
@@ -189,15 +185,14 @@ def align(
     _validate_leading_axes(delayed, reference)
     if delay_samples is None:
         delay_samples = estimate_delay(delayed, reference)
-    validate_integer(delay_samples, "delay_samples")
+    # At least one sample must be left that both have.
+    validate_integer(
+        delay_samples, "delay_samples", minimum=1 - reference.shape[-1],
+        maximum=delayed.shape[-1] - 1,
+    )  # fmt: skip
     delayed = delayed[..., max(0, delay_samples) :]
     reference = reference[..., max(0, -delay_samples) :]
     length = min(delayed.shape[-1], reference.shape[-1])
-    if length == 0:
-        raise ValueError(
-            f"delay_samples must be shorter than the clips, got {delay_samples}; nothing would "
-            "be left that both have."
-        )
     return delayed[..., :length].clone(), reference[..., :length].clone()
 
 

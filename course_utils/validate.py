@@ -174,17 +174,20 @@ def validate_not_empty(items: Sized, name: str) -> None:
         raise ValueError(f"{name} must not be empty, got {items!r}; give at least one.")
 
 
-def validate_integer(value: int, name: str, *, minimum: int | None = None) -> None:
-    """Refuse a count, a length or a rate that is not a whole number, or is too small.
+def validate_integer(
+    value: int, name: str, *, minimum: int | None = None, maximum: int | None = None
+) -> None:
+    """Refuse a count, a length or a rate that is not a whole number or outside its range.
 
     Args:
         value: The number.
         name: The parameter's name, used in the message.
         minimum: The smallest value that makes sense; None for any.
+        maximum: The largest value that makes sense; None for any.
 
     Raises:
         TypeError: Not an int; True and False are not numbers here.
-        ValueError: Below the minimum.
+        ValueError: Out of range.
 
     Notebook: 02
     """
@@ -194,6 +197,8 @@ def validate_integer(value: int, name: str, *, minimum: int | None = None) -> No
         )
     if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}; choose a larger one.")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {value}; choose a smaller one.")
 
 
 def validate_number(

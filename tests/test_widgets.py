@@ -205,7 +205,7 @@ def test_the_mask_of_a_model_joins_the_menu():
     ("call", "message"),
     [
         (lambda c, n: alignment_explorer(c, n[:, 1:], RATE), "clean.*shape"),
-        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "0.1 s, got 999"),
+        (lambda c, n: alignment_explorer(c[:, :999], n[:, :999], RATE), "length of clean.*0.1"),
         (lambda c, n: denoise_explorer({}, {"hiss": n}, network()), "clips.*{}"),
         (lambda c, n: denoise_explorer({"a": 0 * c}, {"hiss": n}, network()), "silent"),
         (

@@ -20,7 +20,7 @@ from course_utils.plotting import (
     label_axes,
     outline,
 )
-from course_utils.validate import validate_same_shape
+from course_utils.validate import validate_number, validate_same_shape
 from course_utils.widgets.frame import (
     WHEN_RELEASED,
     Explorer,
@@ -117,10 +117,7 @@ def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explor
     clean = first_seconds(clean, "clean", sample_rate)
     validate_same_shape(clean, noisy, ("clean", "noisy"))
     length = clean.shape[-1]
-    if length < sample_rate / 10:
-        raise ValueError(
-            f"clean must last at least 0.1 s, got {length} samples; take a longer clip."
-        )
+    validate_number(length / sample_rate, "the length of clean in seconds", minimum=0.1)
     middle = slice(_MAX_SLIP, length - _MAX_SLIP)
     perfect = clean[:, middle]
     start = int(perfect[0].abs().argmax().clamp(max=perfect.shape[-1] - sample_rate // 50))
