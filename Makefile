@@ -45,9 +45,9 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy course_utils
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	rm -rf build/notebooks && mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
-	$(BIN)/python -m pytest $(NBVAL) build/notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) build/notebooks
 
 train: $(VENV)/.ready
 	$(BIN)/python -m course_utils.train --force --output notebooks/output/denoiser.pt

@@ -19,7 +19,7 @@ MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 # The name to import, where it is not the name to install.
 IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL"}
-RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "mypy", "uv", "onnxscript"}
+RUN_NOT_IMPORTED = {"pytest-xdist", "jupyterlab", "nbval", "ruff", "mypy", "uv", "onnxscript"}
 # What builds PESQ and the course itself.
 BUILDING = {"cython", "setuptools"}
 # Part of the promise to the learner; the tests compare with it, the lessons need not.
