@@ -7,7 +7,6 @@ and other libraries disagree about the order. Higher is better everywhere.
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import pystoi
 import torch
 from torch import Tensor
 
@@ -122,6 +121,8 @@ def stoi(
     Notebook: 06
     """
     estimate, reference = _one_clip(estimate, reference)
+    import pystoi  # here, because it loads SciPy: a second that no other score needs
+
     validate_integer(sample_rate, "sample_rate", minimum=8000)
     audible_rms(reference, "reference")
     too_short = (

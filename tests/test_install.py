@@ -242,6 +242,7 @@ def run_installer(folder: Path, server, index: str) -> tuple[str, dict[str, str]
     return run.stdout, packages
 
 
+@pytest.mark.slow
 def test_the_cpu_build_comes_without_the_packages_for_gpus(course):
     folder, files = course
     with serving(files) as server:
@@ -258,6 +259,7 @@ def test_the_cpu_build_comes_without_the_packages_for_gpus(course):
         assert [path for path, _ in server.asked] == asked
 
 
+@pytest.mark.slow
 def test_pypis_build_comes_with_them_and_a_changed_file_is_refused(course):
     folder, files = course
     with serving(files) as server:
