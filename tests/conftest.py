@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("course")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Say which tests stay in one process, with their fixtures: a file, or a lesson in a browser."""
+    """Say which tests stay in one process with their fixtures: a file, or a lesson in a browser."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         group = parameters.get("lesson", item.path.stem)
