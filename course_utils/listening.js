@@ -151,27 +151,24 @@ class BeforeAfter extends HTMLElement {
   async exchange(row) {
     this.replaceChildren(...row.children);
     for (const name of ["rate", "seconds"]) this.dataset[name] = row.dataset[name];
-    const playing = this.deck;
     this.read();
-    if (!playing) return;
-    if (await this.load()) this.again();
+    if (this.deck && (await this.load()) && this.deck) this.again();
   }
 
   /** Decode the clips; where that fails, the plain row comes back. */
   async load() {
     const clips = this.clips;
+    const decoded = async ({ source }) =>
+      this.context.decodeAudioData(await (await fetch(source)).arrayBuffer());
     try {
       this.context = BeforeAfter.context(this.rate);
-      this.buffers ??= await Promise.all(
-        clips.map(async ({ source }) =>
-          this.context.decodeAudioData(await (await fetch(source)).arrayBuffer()),
-        ),
-      );
+      const buffers = this.buffers ?? (await Promise.all(clips.map(decoded)));
+      if (clips === this.clips) this.buffers = buffers;
     } catch (error) {
       console.error(error);
       this.shadowRoot.innerHTML = "<slot></slot>";
     }
-    return this.buffers && clips === this.clips;
+    return this.buffers && clips === this.clips; // not if others took their place meanwhile
   }
 
   /** The next moment for which something can be planned, on a whole sample. */
@@ -417,14 +414,14 @@ if (!customElements.get(NAME)) {
 function render({ model, el }) {
   const show = () => {
     const page = document.createElement("template");
-    page.innerHTML = model.get("row");
+    page.innerHTML = model.get("value");
     const [old, fresh] = [el.querySelector(NAME), page.content.querySelector(NAME)];
     if (old && fresh) old.exchange(fresh);
     else el.replaceChildren(page.content);
   };
-  model.on("change:row", show);
+  model.on("change:value", show);
   show();
-  return () => model.off("change:row", show);
+  return () => model.off("change:value", show);
 }
 
 export default { render };

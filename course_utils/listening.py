@@ -221,7 +221,8 @@ def _plain_player(
 
 def _picture(clip: Tensor, sample_rate: int, kind: Picture) -> str:
     """Draw a clip without axes, on the course's own scales, as WebP in base64."""
-    figure = Figure(figsize=[dots / DPI for dots in _PICTURE_SIZE], dpi=DPI)
+    width, height = _PICTURE_SIZE
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     mono = clip.mean(dim=0)
