@@ -237,8 +237,10 @@ class BeforeAfter extends HTMLElement {
     }
     BeforeAfter.active = this;
     this.wanted = true;
-    BeforeAfter.context(this.rate).resume(); // at once, while the click that asked for it counts
-    if ((await this.load()) && this.wanted && !this.deck) this.begin(this.rest, this.soon());
+    const running = BeforeAfter.context(this.rate).resume(); // while the click that asked counts
+    if (!(await this.load())) return;
+    await running;
+    if (this.wanted && !this.deck) this.begin(this.rest, this.soon());
   }
 
   pause() {
