@@ -113,6 +113,7 @@ def compare_audio(
     removed: tuple[str, str] | None = None,
     seconds: float | None = 3.0,
     picture: Picture | None = "spectrogram",
+    show_levels: bool = True,
 ) -> Player:
     """Show a player that switches between clips while it plays, at one common gain.
 
@@ -128,6 +129,7 @@ def compare_audio(
         seconds: How much of the beginning of each clip to play; None plays all. Every second
             adds about 30 kB to the notebook for each clip.
         picture: What is drawn above the position; None draws nothing.
+        show_levels: False says nothing about levels, for a blind test.
 
     Returns:
         The player; it is displayed when it ends a cell.
@@ -159,10 +161,15 @@ def compare_audio(
             raise ValueError(f"removed must be two of {list(cut)}, got {removed!r}; correct them.")
         before, after = removed
         cut[f"removed: {before} minus {after}"] = cut[before] - cut[after]
-    return Player(_row(cut, sample_rate, picture))
+    return Player(_row(cut, sample_rate, picture, show_levels))
 
 
-def _row(clips: dict[str, Tensor], sample_rate: int, picture: Picture | None) -> str:
+def _row(
+    clips: dict[str, Tensor],
+    sample_rate: int,
+    picture: Picture | None,
+    show_levels: bool = True,
+) -> str:
     """Write the HTML of one row; clips are checked and of shape (channel, time)."""
     loudest = max(float(clip.abs().max()) for clip in clips.values())
     gain = _FULL_SCALE / loudest if loudest > 1.0 else 1.0
@@ -175,7 +182,8 @@ def _row(clips: dict[str, Tensor], sample_rate: int, picture: Picture | None) ->
             f"{20 * math.log10(loudest):+.1f} dBFS)."
         )
     players = "".join(
-        _plain_player(title, clip, sample_rate, gain, picture) for title, clip in clips.items()
+        _plain_player(title, clip, sample_rate, gain, picture, show_levels)
+        for title, clip in clips.items()
     )
     seconds = next(iter(clips.values())).shape[-1] / sample_rate
     # No colours of our own: text inherits the theme's, borders are half-transparent grey.
@@ -185,7 +193,7 @@ def _row(clips: dict[str, Tensor], sample_rate: int, picture: Picture | None) ->
         f'<div style="display:flex;flex-wrap:wrap;gap:0.8em">{players}</div>'
         + (
             f'<div class="note" style="font-size:85%;opacity:0.8;margin-top:0.3em">{note}</div>'
-            if note
+            if note and show_levels
             else ""
         )
         + "</before-after>"
@@ -193,7 +201,12 @@ def _row(clips: dict[str, Tensor], sample_rate: int, picture: Picture | None) ->
 
 
 def _plain_player(
-    title: str, clip: Tensor, sample_rate: int, gain: float, picture: Picture | None
+    title: str,
+    clip: Tensor,
+    sample_rate: int,
+    gain: float,
+    picture: Picture | None,
+    show_levels: bool,
 ) -> str:
     """Write the HTML of one clip with its title, its picture and its level before the gain."""
     loudness = float(rms(clip.double()))
@@ -213,9 +226,10 @@ def _plain_player(
         + head
         + view
         + f'<audio controls preload="auto" style="width:100%" aria-label="{name or "player"}" '
-        f'data-level="{level}" '
-        f'src="data:audio/flac;base64,{_flac(clip * gain, sample_rate)}"></audio>'
-        + f'<div style="font-size:85%;opacity:0.8">level {level}</div></div>'
+        + (f'data-level="{level}" ' if show_levels else "")
+        + f'src="data:audio/flac;base64,{_flac(clip * gain, sample_rate)}"></audio>'
+        + (f'<div style="font-size:85%;opacity:0.8">level {level}</div>' if show_levels else "")
+        + "</div>"
     )
 
 

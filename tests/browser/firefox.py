@@ -5,11 +5,13 @@ Playwright drives Firefox only in builds of its own, or newer than Debian's.
 
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import websocket
@@ -34,7 +36,7 @@ class FirefoxPage:
     """One page of Firefox, with the few methods of Playwright's that the tests use."""
 
     def __init__(self, address: str) -> None:
-        self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
+        self._socket = websocket.create_connection(address, timeout=20, suppress_origin=True)
         self._numbers = itertools.count()
         self._send("session.new", capabilities={})
         self._context = self._send("browsingContext.getTree")["contexts"][0]["context"]
@@ -87,18 +89,55 @@ class FirefoxPage:
         self._socket.close()
 
 
+def missing() -> str | None:
+    """What is to be installed before Firefox can be heard, or None."""
+    if find_firefox() is None:
+        return "no Firefox: install Debian's firefox-esr"
+    if shutil.which("pulseaudio") is None:
+        return "no sound card that Firefox needs for its clock: install pulseaudio to play one"
+    return None
+
+
+@contextmanager
+def sound_card(folder: Path) -> Iterator[dict[str, str]]:
+    """A sound card that nobody hears: without one, Firefox's audio stands still."""
+    socket = folder / "native"
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+    command += [f"--load=module-native-protocol-unix socket={socket}", "--load=module-null-sink"]
+    own = {"PULSE_RUNTIME_PATH": str(folder), "PULSE_SERVER": f"unix:{socket}"}
+    with subprocess.Popen(command, env=os.environ | own, stderr=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + 10
+            while not socket.exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            yield own
+        finally:
+            process.terminate()
+
+
 @contextmanager
 def firefox(folder: Path) -> Iterator[FirefoxPage]:
-    """A headless Firefox with a profile of its own, and its page."""
+    """A headless Firefox with a profile and a sound card of its own, and its page."""
     lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items()]
     (folder / "user.js").write_text("\n".join(lines))
     command = [find_firefox(), "--headless", "--no-remote", "--profile", str(folder)]
     command += ["--window-size=1000,1200", "--remote-debugging-port=0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            found = (re.search(r"ws://[\w.]+:\d+", line) for line in process.stderr)
-            page = FirefoxPage(f"{next(filter(None, found)).group()}/session")
-            yield page
-            page.close()
-        finally:
-            process.terminate()
+    with ExitStack() as stack:
+        own = stack.enter_context(sound_card(folder))
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(command, env=os.environ | own, stderr=log)
+        stack.callback(process.wait, 30)
+        stack.callback(process.terminate)
+        page = FirefoxPage(f"{address(folder / 'log')}/session")
+        yield page
+        page.close()
+
+
+def address(log: Path, *, seconds: float = 60) -> str:
+    """Where Firefox waits for commands, as it tells in its log."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if told := re.search(r"ws://[\w.]+:\d+", log.read_text()):
+            return told.group()
+        time.sleep(0.1)
+    raise RuntimeError(f"Firefox did not start:\n{log.read_text()}")

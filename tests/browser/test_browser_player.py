@@ -14,7 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from firefox import find_firefox, firefox
+from firefox import firefox, missing
 from lab import new_page
 
 from course_utils.listening import PLAYER_CODE, audio_player, compare_audio
@@ -67,9 +67,9 @@ def chromium_options():
 
 @pytest.fixture(scope="module")
 def firefox_page(tmp_path_factory):
-    if find_firefox() is None:
-        missing = pytest.fail if os.environ.get("COURSE_REQUIRE_BROWSER") else pytest.skip
-        missing("no Firefox: install Debian's firefox-esr")
+    if reason := missing():
+        refuse = pytest.fail if os.environ.get("COURSE_REQUIRE_BROWSER") else pytest.skip
+        refuse(reason)
     with firefox(tmp_path_factory.mktemp("profile")) as page:
         yield page
 
@@ -78,7 +78,9 @@ def firefox_page(tmp_path_factory):
 def page(request):
     """The same few methods on a page of either browser."""
     if request.param == "firefox":
-        yield request.getfixturevalue("firefox_page")
+        page = request.getfixturevalue("firefox_page")
+        yield page
+        page.goto("about:blank")
     else:
         with new_page(request.getfixturevalue("browser")) as made:
             yield made
