@@ -18,7 +18,7 @@ PACKAGE = ROOT / "course_utils"
 MAY_SHOW = {"plotting", "listening", "widgets", "exercises"}
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "anywidget", "PIL"}
 # The name to import, where it is not the name to install.
-IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL"}
+IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL", "websocket-client": "websocket"}
 RUN_NOT_IMPORTED = {"jupyterlab", "nbval", "ruff", "mypy", "uv", "onnxscript"}
 # What builds PESQ and the course itself.
 BUILDING = {"cython", "setuptools"}

@@ -11,13 +11,15 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from course_utils.levels import rms
+from course_utils.levels import audible_rms
 from course_utils.listening import compare_audio
 from course_utils.validate import (
+    validate_channels,
     validate_choice,
     validate_integer,
     validate_not_empty,
     validate_number,
+    validate_one_channel,
     validate_same_shape,
     validate_waveform,
 )
@@ -189,10 +191,11 @@ def binomial_interval(
 
 def _at_one_level(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Turn the louder of two versions down to the level of the other."""
-    for name, clip in (("first", first), ("second", second)):
-        validate_waveform(clip, name=f"sentences: the {name} version")
-        if not clip.any():
-            raise ValueError(f"sentences must not be silent, the {name} version is; choose others.")
+    validate_waveform(first, name="the first version")
+    validate_waveform(second, name="the second version")
+    validate_channels(first, name="the first version")
+    validate_one_channel(first, name="the first version")
     validate_same_shape(second, first, ("the second version", "the first version"))
-    level = min(rms(first), rms(second))
-    return first * (level / rms(first)), second * (level / rms(second))
+    levels = [audible_rms(first, "the first version"), audible_rms(second, "the second version")]
+    quieter = torch.minimum(*levels)
+    return first * (quieter / levels[0])[:, None], second * (quieter / levels[1])[:, None]
