@@ -19,7 +19,10 @@ RATE = 16_000
 def sentences(number=2):
     generator = torch.Generator().manual_seed(0)
     return [
-        (0.02 * torch.randn(1, RATE, generator=generator), 0.1 * torch.randn(1, RATE, generator=generator))
+        (
+            0.02 * torch.randn(1, RATE, generator=generator),
+            0.1 * torch.randn(1, RATE, generator=generator),
+        )
         for _ in range(number)
     ]
 

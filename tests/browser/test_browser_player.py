@@ -11,11 +11,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from threading import Thread
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from firefox import firefox, missing
-from lab import new_page
+from lab import errors, menu, new_page, open_notebook, run_all
+from nbconvert import HTMLExporter
 
 from course_utils.listening import PLAYER_CODE, audio_player, compare_audio
 
@@ -57,12 +59,39 @@ STATE = """number => {
     return {playing: deck !== null, place, current, looping, region};
 }"""
 
+CELLS = [
+    """import torch
+from course_utils import listening, widgets
+clean = 0.1 * torch.sin(torch.arange(48_000) / 10)[None]
+noise = 0.05 * torch.randn(1, 48_000)""",
+    """display(listening.audio_player(clean, 16_000, title="first"))
+listening.compare_audio({"noisy": clean + noise, "clean": clean}, 16_000)""",
+    'listening.compare_audio({"noise": noise, "clean": clean}, 16_000)',
+    "widgets.snr_explorer(clean, noise, 16_000)",
+    """widgets.ListeningTest([(clean, clean + noise)], 16_000, names=("a", "b"), num_trials=2)""",
+]
+
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def chromium_options():
     return ["--autoplay-policy=no-user-gesture-required"]
+
+
+@pytest.fixture(scope="module")
+def lab_source(tmp_path_factory):
+    """A notebook with players, an explorer and a blind test; one output is there already."""
+    source = tmp_path_factory.mktemp("source") / "notebooks"
+    source.mkdir()
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    notebook.cells = [nbformat.v4.new_code_cell(text) for text in CELLS]
+    row = compare_audio({"a": noise(1), "b": noise(2)}, RATE)
+    bundle = {"text/html": row._repr_html_(), "text/plain": "a row"}
+    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", bundle)]
+    nbformat.write(notebook, source / "players.ipynb")
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -485,3 +514,104 @@ def test_without_scripts_the_plain_row_stands(browser, tmp_path):
     assert all(sound.is_visible() for sound in page.locator("audio").all())
     assert page.get_by_text("One gain for all").is_visible()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, lab):
+    """The notebook in JupyterLab, run from top to bottom."""
+    with new_page(browser) as page:
+        open_notebook(page, lab, "players.ipynb")
+        run_all(page)
+        yield page
+        assert errors(page) == [] and page.faults == []
+
+
+def saved(page, lab_folder):
+    """The notebook's file, after it was saved."""
+    menu(page, "File", "Save Notebook")
+    page.wait_for_timeout(1500)
+    return lab_folder / "notebooks" / "players.ipynb"
+
+
+def test_a_notebook_holds_the_code_once_also_after_a_cell_ran_again(notebook, lab_folder):
+    upgraded = "() => [...document.querySelectorAll('before-after')].map(p => !!p.shadowRoot)"
+    assert notebook.evaluate(upgraded) == [True] * 5
+    code = "class BeforeAfter extends"
+    assert saved(notebook, lab_folder).read_text().count(code) == 1
+    for number in (1, 2):
+        cell = notebook.locator(".jp-Notebook .jp-Cell").nth(number)
+        cell.locator(".cm-content").click()
+        notebook.keyboard.press("Control+Enter")
+        notebook.wait_for_timeout(1500)
+        assert saved(notebook, lab_folder).read_text().count(code) == 1
+    assert notebook.evaluate(upgraded) == [True] * 5
+
+
+def test_keys_stay_in_the_player(notebook):
+    player = notebook.locator("before-after").nth(1)
+    cells = notebook.locator(".jp-Notebook .jp-Cell")
+    before = cells.count(), notebook.locator(".jp-MarkdownCell").count()
+    player.get_by_role("slider").click()
+    for key in ("2", "l", " ", "ArrowRight", "1", "l"):
+        notebook.keyboard.press(key)
+    assert plays(notebook, 1) and state(notebook, 1)["current"] == 0
+    assert (cells.count(), notebook.locator(".jp-MarkdownCell").count()) == before
+    assert notebook.locator(".cm-lineNumbers").count() == 0
+    notebook.keyboard.press(" ")
+
+
+def test_an_explorer_plays_on_at_its_position_when_its_slider_moves(notebook):
+    do(notebook, "repeat(true)", "play()", 300, number=3)
+    slider = notebook.locator(".noUi-handle").first
+    slider.scroll_into_view_if_needed()
+    moved = notebook.evaluate(
+        """() => {
+            const player = document.querySelectorAll("before-after")[3];
+            const [before, deck] = [player.clips[0].source, player.deck];
+            window.moved = new Promise(tell => {
+                const pressed = performance.now();
+                const from = player.place(player.context.currentTime);
+                const look = () => player.deck !== deck
+                    ? tell([player.clips[0].source !== before, performance.now() - pressed,
+                        player.place(player.context.currentTime) - from])
+                    : setTimeout(look, 1);
+                look();
+            });
+            document.querySelector(".noUi-handle").dispatchEvent(
+                new KeyboardEvent("keydown", {key: "ArrowLeft", bubbles: true}));
+            return window.moved;
+        }"""
+    )
+    other, milliseconds, went_on = moved
+    print(f"slider to new sound: {milliseconds:.0f} ms")
+    assert other and plays(notebook, 3)
+    assert (went_on % 3) == pytest.approx(milliseconds / 1000, abs=0.1)
+    do(notebook, "pause()", number=3)
+
+
+def test_the_blind_test_is_answered_in_the_page(notebook):
+    player = notebook.locator("before-after").nth(4)
+    assert player.get_by_role("button", name="Blind").count() == 0
+    for number in (1, 2):
+        notebook.get_by_text(f"{number} of 2: X is one of the two").wait_for()
+        notebook.get_by_role("button", name="X is A").click()
+    notebook.get_by_text("You were right in").wait_for()
+    assert "dBFS" in player.locator(".said").inner_text()
+
+
+def test_an_exported_page_has_the_player(notebook, lab_folder, show, tmp_path):
+    html, _ = HTMLExporter().from_filename(str(saved(notebook, lab_folder)))
+    page = show()
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    page.evaluate("() => setTimeout(() => location.reload())")
+    page.evaluate("() => new Promise(go => setTimeout(go, 1500))")
+    page.evaluate("() => customElements.whenDefined('before-after').then(() => 1)")
+    do(page, "play()", number=1)
+    assert plays(page, 1)
+
+
+def test_an_untrusted_notebook_shows_the_plain_row(fresh_page, lab):
+    open_notebook(fresh_page, lab, "players.ipynb", folder="as_committed")
+    assert fresh_page.locator("before-after").count() == 0
+    assert fresh_page.locator("audio").count() == 2
+    assert all(sound.is_visible() for sound in fresh_page.locator("audio").all())
