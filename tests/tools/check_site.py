@@ -82,7 +82,10 @@ def lost_outputs(notebook: nbformat.NotebookNode, page: Page) -> list[str]:
     figures = sum("image/png" in bundle for bundle in bundles)
     counts = {
         "players": (page.players, str(bundles).count("<audio ")),
-        "pictures": (len(page.pictures), figures + len(re.findall(r"!\[|<img ", prose))),
+        "pictures": (
+            len(page.pictures),
+            figures + str(bundles).count("<img src=") + len(re.findall(r"!\[|<img ", prose)),
+        ),
         "folds": (page.folds, prose.count("<details>")),
     }
     found = [f"{n} {what} instead of {due}" for what, (n, due) in counts.items() if n != due]
