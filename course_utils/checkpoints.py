@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from torch import nn
 
 from course_utils.corpus import DATA_DIR
 from course_utils.features import STFTConfig
-from course_utils.files import written_whole
 from course_utils.models import Denoiser, MaskNet
+from course_utils.targets import named, write_whole
 from course_utils.validate import existing_file, is_finite
 
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
@@ -87,7 +89,7 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
     """
     path = existing_file(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
         model.net.load_state_dict(saved["weights"])
         if model.config.n_freqs != model.net.settings["n_freqs"]:
@@ -122,7 +124,7 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
         return None
     path = _last_path(checkpoint_path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         return {key: saved[key] for key in _RUN_KEYS}
     except Exception as error:
         raise ValueError(
@@ -157,15 +159,27 @@ def forget_run(checkpoint_path: str | os.PathLike) -> None:
 
 def _save(path: str | os.PathLike, content: dict) -> None:
     """Write a file of PyTorch's whole or not at all, in a folder that is made if needed."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # PyTorch's word for a folder that cannot be written to
-            raise OSError(
-                f"path must be a file that can be written, got {str(path)!r} ({error}); check "
-                "the folder's permissions and the free space."
-            ) from error
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    with named(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, memory.getvalue())
+
+
+def _load(path: Path) -> dict:
+    """Read a file of PyTorch's; every part of it must have the checksum that it was saved with.
+
+    PyTorch saves a ZIP archive, in which each part has a CRC-32, and does not look at it itself:
+    a flipped byte in a weight would pass. The oldest files of PyTorch are no archives.
+    """
+    content = io.BytesIO(path.read_bytes())
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} has another checksum than when it was saved")
+    content.seek(0)
+    return torch.load(content, map_location="cpu", weights_only=True)
 
 
 def _last_path(checkpoint_path: str | os.PathLike) -> Path:
