@@ -20,6 +20,7 @@ from course_utils.validate import existing_file, is_finite
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
 """The denoiser that the course ships."""
 
+_NO_SETTINGS = ("command", "run")  # what differs in any two sittings, or in none
 _RUN_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
 
 
@@ -120,9 +121,9 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
 
     Notebook: 05
     """
-    if checkpoint_path is None or not _last_path(checkpoint_path).exists():
+    if checkpoint_path is None or not last_path(checkpoint_path).exists():
         return None
-    path = _last_path(checkpoint_path)
+    path = last_path(checkpoint_path)
     try:
         saved = _load(path)
         return {key: saved[key] for key in _RUN_KEYS}
@@ -134,6 +135,51 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
         ) from error
 
 
+def is_of_run(checkpoint_path: str | os.PathLike, run: str | None) -> bool:
+    """Tell whether a checkpoint was made by a certain run, or is not there yet.
+
+    Args:
+        checkpoint_path: The checkpoint.
+        run: The name that the run has in its metadata; None for runs of earlier editions.
+
+    Returns:
+        False for what another run has made, and for any other file.
+
+    Notebook: 05
+    """
+    if not Path(checkpoint_path).exists():
+        return True
+    try:  # not as a model: that would draw random weights first, and the run others after it
+        return _load(Path(checkpoint_path))["metadata"].get("run") == run
+    except Exception:  # damaged, or of another kind
+        return False
+
+
+def changes_since(saved: dict, metadata: dict) -> list[dict]:
+    """List what differs between the sittings of a run, those of earlier stops first.
+
+    Args:
+        saved: From `stopped_run`.
+        metadata: Of the sitting that begins now, with its ``config``.
+
+    Returns:
+        One dict for each stop after which something was different: ``after_epoch``, the epochs
+        done until then, and for each difference its name with the value before and the value now.
+
+    Notebook: 05
+    """
+    before, now = _settings(saved["metadata"]), _settings(metadata)
+    different = {
+        name: [before[name], now[name]]
+        for name in before.keys() & now.keys()
+        if before[name] != now[name]
+    }
+    changes = list(saved["metadata"].get("changes", []))
+    if different:
+        changes.append({"after_epoch": len(saved["history"]), **dict(sorted(different.items()))})
+    return changes
+
+
 def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
     """Keep what a stopped run needs to go on, beside its checkpoint.
 
@@ -143,7 +189,7 @@ def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
 
     Notebook: 05
     """
-    _save(_last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
+    _save(last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
 
 
 def forget_run(checkpoint_path: str | os.PathLike) -> None:
@@ -154,7 +200,7 @@ def forget_run(checkpoint_path: str | os.PathLike) -> None:
 
     Notebook: 05
     """
-    _last_path(checkpoint_path).unlink(missing_ok=True)
+    last_path(checkpoint_path).unlink(missing_ok=True)
 
 
 def _save(path: str | os.PathLike, content: dict) -> None:
@@ -182,7 +228,26 @@ def _load(path: Path) -> dict:
     return torch.load(content, map_location="cpu", weights_only=True)
 
 
-def _last_path(checkpoint_path: str | os.PathLike) -> Path:
-    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it."""
+def _settings(metadata: dict) -> dict:
+    """Take the plain values out of a run's metadata: what it was told, and what it works on."""
+    plain = {**metadata, **metadata.get("config", {})}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in _NO_SETTINGS and isinstance(value, str | int | float | bool | None)
+    }
+
+
+def last_path(checkpoint_path: str | os.PathLike) -> Path:
+    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it.
+
+    Args:
+        checkpoint_path: The checkpoint of a run.
+
+    Returns:
+        Where `save_run` writes.
+
+    Notebook: 05
+    """
     path = Path(checkpoint_path)
     return path.with_name(f"{path.stem}.last{path.suffix}")
