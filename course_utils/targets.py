@@ -101,10 +101,12 @@ def named(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
+        sentence = OSError(
             f"path must be a file that can be written, got {str(path)!r} "
             f"({error.strerror or error}); check the folder, its permissions and the free space."
-        ) from error
+        )
+        sentence.errno = error.errno
+        raise sentence from error
 
 
 def _locked(lock: Path) -> IO[bytes] | None:

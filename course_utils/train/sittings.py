@@ -98,8 +98,8 @@ def describe(saved: dict, report: dict, batches: int) -> list[str]:
     latest = report["changes"][-1] if report["changes"] else {}
     if latest.get("after_epoch") == n_done:
         different = [
-            f"{name} {now}, was {was}"
-            for name, (was, now) in latest.items()
+            f"{name} {values[1]}, was {values[0]}"
+            for name, values in latest.items()
             if name != "after_epoch"
         ]
         lines.append("with other settings, which the report tells: " + "; ".join(different))
