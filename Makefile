@@ -11,7 +11,8 @@
 #
 # Another Python:            make lab PYTHON=python3.12
 # Another build of PyTorch:  make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# On a server:               make lab LAB_OPTIONS="--no-browser --ip=0.0.0.0"
+# On a server:               make lab LAB_OPTIONS="--no-browser --port=8888", and on your own machine
+#                            ssh -N -L 8888:localhost:8888 you@server; then open the address it shows
 # Newer packages:            make lock LOCK_OPTIONS=--upgrade
 # Any of these without make: see README.md
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,13 +13,14 @@ from torch import nn
 
 from course_utils.corpus import DATA_DIR
 from course_utils.features import STFTConfig
-from course_utils.files import written_whole
 from course_utils.models import Denoiser, MaskNet
+from course_utils.targets import named, write_whole
 from course_utils.validate import existing_file, is_finite
 
 DEFAULT_CHECKPOINT = DATA_DIR / "pretrained" / "denoiser.pt"
 """The denoiser that the course ships."""
 
+_NO_SETTINGS = ("command", "run")  # what differs in any two sittings, or in none
 _RUN_KEYS = ("model", "optimizer", "rng", "history", "best", "metadata")
 
 
@@ -87,7 +90,7 @@ def load_checkpoint(path: str | os.PathLike) -> Denoiser:
     """
     path = existing_file(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         model = Denoiser(MaskNet(**saved["net"]), STFTConfig(**saved["stft"]))
         model.net.load_state_dict(saved["weights"])
         if model.config.n_freqs != model.net.settings["n_freqs"]:
@@ -118,11 +121,11 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
 
     Notebook: 05
     """
-    if checkpoint_path is None or not _last_path(checkpoint_path).exists():
+    if checkpoint_path is None or not last_path(checkpoint_path).exists():
         return None
-    path = _last_path(checkpoint_path)
+    path = last_path(checkpoint_path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _load(path)
         return {key: saved[key] for key in _RUN_KEYS}
     except Exception as error:
         raise ValueError(
@@ -130,6 +133,51 @@ def stopped_run(checkpoint_path: str | os.PathLike | None) -> dict | None:
             f"{str(path)!r}, which cannot be read as one ({type(error).__name__}); remove it and "
             "start anew."
         ) from error
+
+
+def is_of_run(checkpoint_path: str | os.PathLike, run: str | None) -> bool:
+    """Tell whether a checkpoint was made by a certain run, or is not there yet.
+
+    Args:
+        checkpoint_path: The checkpoint.
+        run: The name that the run has in its metadata; None for runs of earlier editions.
+
+    Returns:
+        False for what another run has made, and for any other file.
+
+    Notebook: 05
+    """
+    if not Path(checkpoint_path).exists():
+        return True
+    try:  # not as a model: that would draw random weights first, and the run others after it
+        return _load(Path(checkpoint_path))["metadata"].get("run") == run
+    except Exception:  # damaged, or of another kind
+        return False
+
+
+def changes_since(saved: dict, metadata: dict) -> list[dict]:
+    """List what differs between the sittings of a run, those of earlier stops first.
+
+    Args:
+        saved: From `stopped_run`.
+        metadata: Of the sitting that begins now, with its ``config``.
+
+    Returns:
+        One dict for each stop after which something was different: ``after_epoch``, the epochs
+        done until then, and for each difference its name with the value before and the value now.
+
+    Notebook: 05
+    """
+    before, now = _settings(saved["metadata"]), _settings(metadata)
+    different = {
+        name: [before[name], now[name]]
+        for name in before.keys() & now.keys()
+        if before[name] != now[name]
+    }
+    changes = list(saved["metadata"].get("changes", []))
+    if different:
+        changes.append({"after_epoch": len(saved["history"]), **dict(sorted(different.items()))})
+    return changes
 
 
 def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
@@ -141,7 +189,7 @@ def save_run(checkpoint_path: str | os.PathLike, state: dict) -> None:
 
     Notebook: 05
     """
-    _save(_last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
+    _save(last_path(checkpoint_path), {key: state[key] for key in _RUN_KEYS})
 
 
 def forget_run(checkpoint_path: str | os.PathLike) -> None:
@@ -152,23 +200,54 @@ def forget_run(checkpoint_path: str | os.PathLike) -> None:
 
     Notebook: 05
     """
-    _last_path(checkpoint_path).unlink(missing_ok=True)
+    last_path(checkpoint_path).unlink(missing_ok=True)
 
 
 def _save(path: str | os.PathLike, content: dict) -> None:
     """Write a file of PyTorch's whole or not at all, in a folder that is made if needed."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # PyTorch's word for a folder that cannot be written to
-            raise OSError(
-                f"path must be a file that can be written, got {str(path)!r} ({error}); check "
-                "the folder's permissions and the free space."
-            ) from error
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    with named(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, memory.getvalue())
 
 
-def _last_path(checkpoint_path: str | os.PathLike) -> Path:
-    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it."""
+def _load(path: Path) -> dict:
+    """Read a file of PyTorch's; every part of it must have the checksum that it was saved with.
+
+    PyTorch saves a ZIP archive, in which each part has a CRC-32, and does not look at it itself:
+    a flipped byte in a weight would pass. The oldest files of PyTorch are no archives.
+    """
+    content = io.BytesIO(path.read_bytes())
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} has another checksum than when it was saved")
+    content.seek(0)
+    return torch.load(content, map_location="cpu", weights_only=True)
+
+
+def _settings(metadata: dict) -> dict:
+    """Take the plain values out of a run's metadata: what it was told, and what it works on."""
+    plain = {**metadata, **metadata.get("config", {})}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in _NO_SETTINGS and isinstance(value, str | int | float | bool | None)
+    }
+
+
+def last_path(checkpoint_path: str | os.PathLike) -> Path:
+    """Name the file for resuming: ``denoiser.pt`` has ``denoiser.last.pt`` beside it.
+
+    Args:
+        checkpoint_path: The checkpoint of a run.
+
+    Returns:
+        Where `save_run` writes.
+
+    Notebook: 05
+    """
     path = Path(checkpoint_path)
     return path.with_name(f"{path.stem}.last{path.suffix}")

@@ -27,6 +27,7 @@ from course_utils.augmentation import (
 )
 from course_utils.files import AUDIO_SUFFIXES
 from course_utils.levels import SILENCE_RMS, WORKING_LEVEL, rms
+from course_utils.lost_files import LostFile, LostFiles
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.noise import (
     babble,
@@ -53,6 +54,8 @@ _FORMULAS: tuple[Callable[..., Tensor], ...] = (
 _SILENT = 1e-4
 # A piece of a file that stays below this RMS (-50 dBFS) is taken for a pause.
 _PAUSE = 0.003
+# Sentences of less than a tenth of a second, in samples, are followed by a pause.
+_SHORTEST = SAMPLE_RATE // 10
 # Places in recorded pairs lie on a grid of 40 ms: whole samples at every usual rate.
 _GRID = 25
 
@@ -212,7 +215,11 @@ class NoisyCleanDataset(Dataset):
 
 
 class _SeededDataset(Dataset):
-    """Items drawn at random: others in every epoch, and the same ones again for the same seed."""
+    """Items drawn at random: others in every epoch, and the same ones again for the same seed.
+
+    A file that cannot be read any more is told of and left out from then on; something else is
+    drawn in its place.
+    """
 
     def __init__(self, *, segment_length: int, size: int, seed: int) -> None:
         validate_integer(segment_length, "segment_length", minimum=1)
@@ -233,6 +240,37 @@ class _SeededDataset(Dataset):
     def __len__(self) -> int:
         """Count the items of an epoch."""
         return self._size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Make one item.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            noisy and clean, both ``(1, segment_length)``.
+
+        Raises:
+            ValueError: If too many files cannot be read any more.
+        """
+        generator = self._generator(index)
+        while True:
+            try:
+                return self._draw_item(generator)
+            except LostFile:
+                continue  # it is left out now
+
+    def _draw_item(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw everything random in one item, and make it."""
+        raise NotImplementedError
+
+    def left_out(self) -> list[str]:
+        """List the files that turned out damaged or gone.
+
+        Returns:
+            Their paths, or names.
+        """
+        raise NotImplementedError
 
     def _generator(self, index: int) -> torch.Generator:
         """Make the source of everything random in one item."""
@@ -262,23 +300,26 @@ class SegmentDataset(_SeededDataset):
     ) -> None:
         super().__init__(segment_length=segment_length, size=size, seed=seed)
         self._pairs = pairs
+        self._lost = LostFiles(range(len(pairs)), "noisy and clean")
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Read one segment.
-
-        Args:
-            index: 0 to ``len(self) - 1``.
+    def left_out(self) -> list[str]:
+        """List the pairs that turned out damaged or gone.
 
         Returns:
-            noisy and clean, both ``(1, segment_length)``, scaled by one gain so that the noisy
-            one has an RMS level of 0.1 (silence stays silence).
+            Their names.
         """
-        generator = self._generator(index)
-        noisy, clean = self._pairs.read_segment(
-            int(torch.randint(len(self._pairs), (), generator=generator)),
-            self._segment_length,
-            generator=generator,
-        )
+        return [self._pairs.names[number] for number in self._lost.found()]
+
+    def _draw_item(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Read one segment, scaled by one gain to an RMS of 0.1 (silence stays silence)."""
+        number = _choose_left(range(len(self._pairs)), self._lost, generator)
+        try:
+            noisy, clean = self._pairs.read_segment(
+                number, self._segment_length, generator=generator
+            )
+        except (ValueError, OSError) as error:
+            self._lost.note(number, error)
+            raise LostFile from error
         gain = WORKING_LEVEL / rms(noisy).clamp(min=_SILENT)
         return noisy * gain, clean * gain
 
@@ -323,26 +364,28 @@ class MixtureDataset(_SeededDataset):
         super().__init__(segment_length=segment_length, size=size, seed=seed)
         if snr_db[0] > snr_db[1]:
             raise ValueError(f"snr_db must be (lowest, highest), got {snr_db}; swap them.")
-        for clip in [*(c for voice in speech for c in voice), *noise]:
+        sentences = [clip for voice in speech for clip in voice]
+        for clip in [*sentences, *noise]:
             if not isinstance(clip, AudioFile):
                 validate_waveform(clip, name="speech and noise")
+        self._lost_speech = LostFiles(_files(sentences), "speech")
+        self._lost_noise = LostFiles(_files(noise), "noise")
         self._speech = speech
         self._noise = noise
         self._rooms = rooms
         self._snr_db = snr_db
         self._augmentation = augmentation or NO_AUGMENTATION
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Mix one pair.
-
-        Args:
-            index: 0 to ``len(self) - 1``.
+    def left_out(self) -> list[str]:
+        """List the files that turned out damaged or gone.
 
         Returns:
-            noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1,
-            or a little less where it was clipped.
+            Their paths.
         """
-        generator = self._generator(index)
+        return [file.path for file in [*self._lost_speech.found(), *self._lost_noise.found()]]
+
+    def _draw_item(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mix one pair; the noisy side has an RMS of 0.1, or less where it was clipped."""
         odds = self._augmentation
         clean = self._draw_voice(generator)
         noise = self._draw_noises(generator)
@@ -369,13 +412,14 @@ class MixtureDataset(_SeededDataset):
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, faster or slower as the odds say."""
-        voice = _choose(self._speech, generator)
+        voice = self._choose_voice(generator)
         speed = self._maybe_speed(generator)
         needed = math.ceil(self._segment_length * speed)
         parts: list[Tensor] = []
         n_joined = 0
         while n_joined < needed:
-            clip = _piece(_choose(voice, generator), needed, generator)
+            clip = _piece(voice, needed, generator, self._lost_speech)
+            clip = pad_or_trim(clip, max(clip.shape[-1], _SHORTEST))  # or thousands make one item
             # The first sentence begins anywhere in its first half, a long one anywhere.
             latest = 0 if parts else max(clip.shape[-1] // 2, clip.shape[-1] - needed)
             start = int(uniform(0, latest + 1, generator))
@@ -383,6 +427,26 @@ class MixtureDataset(_SeededDataset):
             parts.append(gain * clip[..., start : start + needed - n_joined])
             n_joined += parts[-1].shape[-1]
         return change_speed(torch.cat(parts, dim=-1), speed)[..., : self._segment_length]
+
+    def _choose_voice(self, generator: torch.Generator) -> Sequence[Clip]:
+        """Draw a voice of which something is left."""
+        voice = _choose(self._speech, generator)
+        if all(clip in self._lost_speech for clip in voice):
+            left = [each for each in self._speech if self._lost_speech.left(each)]
+            voice = _choose(left, generator)
+        return voice
+
+    def _crowd(self, generator: torch.Generator) -> Tensor | None:
+        """Let three to eight voices speak at once; None if all of them pause."""
+        n_voices = int(torch.randint(3, 9, (), generator=generator))
+        voices = [
+            _piece(
+                self._choose_voice(generator), self._segment_length, generator, self._lost_speech
+            )
+            for _ in range(n_voices)
+        ]
+        voices = [voice for voice in voices if rms(voice) > SILENCE_RMS]
+        return babble(voices, self._segment_length, generator=generator) if voices else None
 
     def _draw_noises(self, generator: torch.Generator) -> Tensor:
         """Make one segment of one noise, or of two at once, as the odds say."""
@@ -399,7 +463,7 @@ class MixtureDataset(_SeededDataset):
         if draw < odds.formula_noise:
             return _formula_noise(self._segment_length, generator)
         if draw < odds.formula_noise + odds.babble:
-            crowd = _crowd(self._speech, self._segment_length, generator)
+            crowd = self._crowd(generator)
             if crowd is not None:
                 return self._maybe_in_a_room(crowd, generator)
         return self._recorded_noise(generator)
@@ -408,7 +472,7 @@ class MixtureDataset(_SeededDataset):
         """Make one segment of a recorded noise, faster, slower or backwards as the odds say."""
         speed = self._maybe_speed(generator, slowest=0.5, fastest=2.0)
         needed = math.ceil(self._segment_length * speed)
-        clip = _piece(_choose(self._noise, generator), needed, generator)
+        clip = _piece(self._noise, needed, generator, self._lost_noise)
         clip = fit_noise(clip, needed, generator=generator)
         clip = change_speed(clip, speed)[..., : self._segment_length]
         if happens(self._augmentation.reverse, generator):
@@ -448,33 +512,38 @@ def _formula_noise(num_samples: int, generator: torch.Generator) -> Tensor:
     return swell(clip, generator=generator) if happens(0.5, generator) else clip
 
 
-def _crowd(
-    speech: Sequence[Sequence[Clip]], num_samples: int, generator: torch.Generator
-) -> Tensor | None:
-    """Let three to eight voices speak at once, (1, num_samples); None if all of them pause."""
-    n_voices = int(torch.randint(3, 9, (), generator=generator))
-    voices = [
-        _piece(_choose(_choose(speech, generator), generator), num_samples, generator)
-        for _ in range(n_voices)
-    ]
-    voices = [voice for voice in voices if rms(voice) > SILENCE_RMS]
-    return babble(voices, num_samples, generator=generator) if voices else None
-
-
-def _piece(clip: Clip, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Give a clip as it is, or a piece of a file; a pause is given back and drawn again."""
+def _piece(
+    clips: Sequence[Clip], num_samples: int, generator: torch.Generator, lost: LostFiles
+) -> Tensor:
+    """Draw a clip as it is, or a piece of a file; a pause is given back and drawn again."""
+    clip = _choose_left(clips, lost, generator)
     if not isinstance(clip, AudioFile):
         return clip
-    for _ in range(4):
-        piece = clip.read_piece(num_samples, generator=generator)
-        if rms(piece) > _PAUSE:
-            break
+    try:
+        for _ in range(4):
+            piece = clip.read_piece(num_samples, generator=generator)
+            if rms(piece) > _PAUSE:
+                break
+    except (ValueError, OSError) as error:
+        lost.note(clip, error)
+        raise LostFile from error
     return piece
+
+
+def _files(clips: Sequence[Clip]) -> list[AudioFile]:
+    """Take the files among clips, each once."""
+    return list(dict.fromkeys(clip for clip in clips if isinstance(clip, AudioFile)))
 
 
 def _choose(items: Sequence[Item], generator: torch.Generator) -> Item:
     """Draw one item, each as likely as the other."""
     return items[int(torch.randint(len(items), (), generator=generator))]
+
+
+def _choose_left(items: Sequence[Item], lost: LostFiles, generator: torch.Generator) -> Item:
+    """Draw one item of those that are not lost."""
+    item = _choose(items, generator)
+    return _choose(lost.left(items), generator) if item in lost else item
 
 
 def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:

@@ -11,7 +11,9 @@ import math
 import os
 import random
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -19,8 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from course_utils.checkpoints import as_denoiser, forget_run, save_checkpoint, save_run, stopped_run
+from course_utils.checkpoints import (
+    as_denoiser,
+    changes_since,
+    forget_run,
+    is_of_run,
+    save_checkpoint,
+    save_run,
+    stopped_run,
+)
 from course_utils.distributed import average, from_first, rank, share_model
+from course_utils.targets import reserved
 from course_utils.validate import validate_integer, validate_number, validate_same_shape
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -227,7 +238,8 @@ def fit(
     processor a resumed run makes the very numbers, bit for bit, that it would have made without
     the stop: weights, optimizer, learning rate and PyTorch's random numbers go on as they were. A
     time limit cannot promise that, since the learning rate then follows the clock. A run that does
-    not resume removes what an earlier one left there to go on from.
+    not resume removes what an earlier one left there to go on from. A finished model of an earlier
+    run stays where it is until this run is over: its first epochs are worse, as a rule.
 
     In a job of several processes (`distributed`) every process calls this with its share of the
     training pairs; they end with the same weights, and the first one writes.
@@ -240,7 +252,8 @@ def fit(
         loss_fn: Called as ``loss_fn(estimate, clean)``, gives a scalar; ``nn.MSELoss()`` fits.
         config: Settings of the run.
         checkpoint_path: Where to keep the best weights; None keeps them in memory only.
-        resume: Go on from ``.last`` if it exists.
+        resume: Go on from ``.last`` if it exists. What differs from the settings before the stop
+            is kept under ``changes`` in the metadata of both files.
         metadata: Plain numbers, strings, lists and dicts to keep in both files.
         on_step: Called after every batch with its number in the run and its loss.
         on_epoch: Called with the history so far after every epoch, and before the first step of a
@@ -251,7 +264,9 @@ def fit(
 
     Raises:
         ValueError: If a loader is empty or a loss not finite.
+        FileExistsError: If another program trains with the same ``checkpoint_path``.
         KeyboardInterrupt: If the run is stopped; its sentence says what was kept and how to go on.
+            After a signal that ends programs (`commands`), SystemExit has the sentence as a note.
 
     Notebook: 05
     """
@@ -259,48 +274,51 @@ def fit(
         as_denoiser(model)  # before an hour of training, and not after it
     if len(train_loader) == 0:
         raise ValueError("train_loader must give at least one batch, got none; add pairs.")
-    learner = share_model(model)  # the model itself, unless there are several processes
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    run = Run(model, optimizer, checkpoint_path, {**(metadata or {}), "config": asdict(config)})
-    if resume:
-        run.go_on()
-    elif checkpoint_path is not None and rank() == 0:
-        forget_run(checkpoint_path)
-    schedule = Schedule(optimizer, config, len(train_loader), seconds_before=run.seconds)
+    writes = checkpoint_path is not None and rank() == 0
+    with reserved(checkpoint_path) if checkpoint_path and writes else nullcontext():
+        learner = share_model(model)  # the model itself, unless there are several processes
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        run = Run(model, optimizer, checkpoint_path, {**(metadata or {}), "config": asdict(config)})
+        run.begin(resume=resume)
+        schedule = Schedule(optimizer, config, len(train_loader), seconds_before=run.seconds)
 
-    def after_step(step: int, loss: float) -> None:
-        step += len(run.history) * len(train_loader)
-        schedule.set_rate(step + 1)
-        if on_step is not None:
-            on_step(step, loss)
+        def after_step(step: int, loss: float) -> None:
+            step += len(run.history) * len(train_loader)
+            schedule.set_rate(step + 1)
+            if on_step is not None:
+                on_step(step, loss)
 
-    schedule.set_rate(len(run.history) * len(train_loader))
-    try:
-        if run.history and on_epoch is not None:  # what was before the stop
-            on_epoch(run.history)
-        while len(run.history) < config.epochs and not schedule.out_of_time(run.seconds):
-            choose_epoch(train_loader, len(run.history))
-            train_loss = train_one_epoch(
-                learner,
-                train_loader,
-                optimizer,
-                loss_fn,
-                max_gradient_norm=config.max_gradient_norm,
-                accumulate=config.accumulate,
-                mixed_precision=config.mixed_precision,
-                on_step=after_step,
-            )
-            validation_loss = evaluate_loss(model, validation_loader, loss_fn)
-            run.finish_epoch(train_loss, validation_loss, schedule.seconds())
-            if on_epoch is not None:
+        schedule.set_rate(len(run.history) * len(train_loader))
+        try:
+            if run.history and on_epoch is not None:  # what was before the stop
                 on_epoch(run.history)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(run.stop_message()) from None
-    finally:  # also after a stop or an error the model is as good as it ever was
-        model.load_state_dict(run.best)
-        model.eval()
+            while len(run.history) < config.epochs and not schedule.out_of_time(run.seconds):
+                choose_epoch(train_loader, len(run.history))
+                train_loss = train_one_epoch(
+                    learner,
+                    train_loader,
+                    optimizer,
+                    loss_fn,
+                    max_gradient_norm=config.max_gradient_norm,
+                    accumulate=config.accumulate,
+                    mixed_precision=config.mixed_precision,
+                    on_step=after_step,
+                )
+                validation_loss = evaluate_loss(model, validation_loader, loss_fn)
+                run.finish_epoch(train_loss, validation_loss, schedule.seconds())
+                if on_epoch is not None:
+                    on_epoch(run.history)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(run.stop_message()) from None
+        except SystemExit as stop:
+            stop.add_note(run.stop_message())
+            raise
+        finally:  # also after a stop or an error the model is as good as it ever was
+            model.load_state_dict(run.best)
+            model.eval()
+        run.finish()
     return run.history
 
 
@@ -317,6 +335,7 @@ class Run:
     Attributes:
         history: One dict an epoch, as `fit` returns them.
         best: The weights of the epoch with the lowest validation loss.
+        waits: Whether the checkpoint is another run's, and stays until this one is over.
 
     Notebook: 05
     """
@@ -331,24 +350,43 @@ class Run:
         self.model = model
         self.optimizer = optimizer
         self.checkpoint_path = checkpoint_path
-        self.metadata = metadata
+        self.metadata = {"run": uuid.uuid4().hex[:12], **metadata}
         self.history: list[dict] = []
         self.best = copy_weights(model)
+        self.waits = False
 
     @property
     def seconds(self) -> float:
         """Seconds from the start to the end of the last epoch, over all sittings."""
         return self.history[-1]["seconds"] if self.history else 0.0
 
-    def go_on(self) -> None:
-        """Take up the weights, optimizer, history and random numbers of a stopped run, if any."""
-        saved = from_first(stopped_run(self.checkpoint_path) if rank() == 0 else None)
+    def begin(self, *, resume: bool) -> None:
+        """Begin anew, or take up the weights, optimizer and random numbers of a stopped run.
+
+        Args:
+            resume: Go on with a stopped run, if there is one.
+        """
+        saved = None
+        if resume:
+            saved = from_first(stopped_run(self.checkpoint_path) if rank() == 0 else None)
+        elif self.checkpoint_path is not None and rank() == 0:
+            forget_run(self.checkpoint_path)
         if saved is not None:
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.history = saved["history"]
             self.best = saved["best"]
+            self.metadata["changes"] = changes_since(saved, self.metadata)
+            self.metadata["run"] = saved["metadata"].get("run")
             torch.set_rng_state(saved["rng"])
+        if self.checkpoint_path is not None and rank() == 0:
+            self.waits = not is_of_run(self.checkpoint_path, self.metadata["run"])
+
+    def finish(self) -> None:
+        """Put the best weights in the place of another run's, now that this one is over."""
+        if self.waits and self.checkpoint_path is not None and self.history:
+            metadata = {**self.metadata, "history": self.history}
+            save_checkpoint(self.checkpoint_path, self.model, metadata=metadata)
 
     def finish_epoch(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         """Write an epoch down; keep its weights if they are the best, and save.
@@ -381,12 +419,15 @@ class Run:
         kept = f"Stopped after {epochs}. The model has its best weights so far"
         if self.checkpoint_path is None:
             return f"{kept}. To be able to go on, give checkpoint_path next time."
-        return f"{kept}, as has {str(self.checkpoint_path)!r}; resume=True goes on from here."
+        path = repr(str(self.checkpoint_path))
+        if self.waits:
+            return f"{kept}; {path} is still the older one, and resume=True goes on from here."
+        return f"{kept}, as has {path}; resume=True goes on from here."
 
     def _save(self, checkpoint_path: str | os.PathLike, is_best: bool) -> None:
         """Write the best weights if they are new, and what the run needs to go on."""
         metadata = {**self.metadata, "history": self.history}
-        if is_best:
+        if is_best and not self.waits:
             save_checkpoint(checkpoint_path, self.model, metadata=metadata)
         state = {
             "model": self.model.state_dict(),

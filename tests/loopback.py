@@ -2,7 +2,8 @@
 
 import functools
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -10,8 +11,8 @@ class Handler(BaseHTTPRequestHandler):
     """Serves `server.files` under any folder; the folder says how.
 
     plain ignores ranges, breaks stops half-way, nolength says no length, short does both,
-    endless sends far too much, page sends HTML, moved points elsewhere, forbidden and missing
-    refuse.
+    endless sends far too much, page sends HTML, moved points elsewhere, ftp points to another kind
+    of place, drips sends a few bytes now and then, forbidden, missing and norange refuse.
     """
 
     def do_GET(self):
@@ -19,13 +20,27 @@ class Handler(BaseHTTPRequestHandler):
         _, how, name = self.path.split("/", 2)
         if how == "forbidden":
             return self.send_error(403)
+        if how == "norange":
+            return self.send_error(416)
         if how == "missing" or name not in self.server.files:
             return self.send_error(404)
         if how == "page":
             return self.answer(b"<html>moved</html>", {"Content-Type": "text/html"})
         if how == "moved":
             return self.answer(b"", {"Location": f"/whole/{name}"}, status=302)
+        if how == "ftp":
+            return self.answer(b"", {"Location": f"ftp://127.0.0.1:9/{name}"}, status=302)
         content = self.server.files[name]
+        if how == "drips":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with suppress(ConnectionError):
+                for start in range(0, 4000, 10):
+                    self.wfile.write(content[start : start + 10])
+                    time.sleep(0.01)
+            self.close_connection = True
+            return None
         if how == "endless":
             return self.answer(content * 20, {})
         wanted = self.headers.get("Range")

@@ -1,7 +1,11 @@
 """Checkpoints: exact round trips, never half-written, and bad files named."""
 
+import os
+import zipfile
+
 import pytest
 import torch
+from full_disk import no_more_than
 
 from course_utils.checkpoints import (
     DEFAULT_CHECKPOINT,
@@ -100,3 +104,62 @@ def test_what_could_only_give_nan_or_nothing_is_not_loaded(tmp_path, fault):
     torch.save(saved, tmp_path / "b.pt")
     with pytest.raises(ValueError, match="b.pt"):
         load_checkpoint(tmp_path / "b.pt")
+
+
+def test_flipped_bytes_are_refused_or_change_nothing(tmp_path):
+    """A flipped byte between the parts of the archive is harmless; one in a weight is not."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, _small(), metadata={"scores": [1.5, 2.5]})
+    whole, model = path.read_bytes(), load_checkpoint(path)
+    refused = 0
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        content = bytearray(whole)
+        for place in torch.randint(len(whole), (3,), generator=generator).tolist():
+            content[place] ^= 1 << seed % 8
+        path.write_bytes(content)
+        try:
+            loaded = load_checkpoint(path)
+        except ValueError as error:
+            assert "a.pt" in str(error)
+            refused += 1
+            continue
+        assert loaded.metadata == model.metadata
+        assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+    assert refused > 20
+
+
+def test_every_bit_of_every_weight_counts(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, _small())
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        weights = [archive.read(name) for name in archive.namelist() if "/data/" in name]
+    for weight in weights:
+        if len(weight) < 64:  # too short to be found in the file for certain
+            continue
+        content = bytearray(whole)
+        content[whole.index(weight)] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="a.pt"):
+            load_checkpoint(path)
+
+
+def test_a_checkpoint_of_pytorchs_oldest_format_loads(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", _small())
+    saved = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save(saved, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+    assert not zipfile.is_zipfile(tmp_path / "b.pt")
+    assert load_checkpoint(tmp_path / "b.pt") is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_full_disk_keeps_the_old_checkpoint_whatever_fits(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, _small())
+    before = path.read_bytes()
+    for room in range(0, len(before), len(before) // 7):
+        with no_more_than(room), pytest.raises(OSError, match="a.pt") as error:
+            save_checkpoint(path, _small())
+        assert "\n" not in str(error.value)
+        assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -2,10 +2,15 @@
 
 import functools
 import hashlib
+import os
+import subprocess
+import sys
 
 import pytest
+from full_disk import no_more_than
 from loopback import serving
 
+from course_utils.public_sets import download as module
 from course_utils.public_sets.download import download, file_checksum
 
 CONTENT = bytes(range(256)) * 4096  # one megabyte
@@ -128,6 +133,52 @@ def test_a_missing_page_and_a_dead_server_say_so(server, tmp_path):
     with pytest.raises(ConnectionError, match="go on after 0"):
         fetch("http://127.0.0.1:9/x", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_has_nothing_to_give_says_so_where_nothing_is_here(server, tmp_path):
+    with pytest.raises(ConnectionError, match="416"):
+        fetch(f"{server.url}/norange/x", tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_moved_to_no_web_address_is_not_followed(server, tmp_path):
+    with pytest.raises(ConnectionError, match="ftp://.*no web address"):
+        fetch(f"{server.url}/ftp/x", tmp_path / "x")
+
+
+def test_a_server_that_drips_is_given_up_and_what_came_is_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(module, "_SLOWEST", 100_000)
+    with pytest.raises(ConnectionError, match="call again to go on after"):
+        fetch(f"{server.url}/drips/x", tmp_path / "x")
+    part = (tmp_path / "x.part").read_bytes()
+    assert 0 < len(part) < 4000 and CONTENT.startswith(part)
+    monkeypatch.undo()
+    assert fetch(f"{server.url}/whole/x", tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_full_disk_is_called_so_and_what_fits_is_kept(server, tmp_path):
+    with no_more_than(300_000), pytest.raises(OSError, match="x.part.*free space") as error:
+        fetch(f"{server.url}/whole/x", tmp_path / "x")
+    assert not isinstance(error.value, ConnectionError) and server.url not in str(error.value)
+    assert CONTENT.startswith((tmp_path / "x.part").read_bytes())
+    assert fetch(f"{server.url}/whole/x", tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_two_downloads_at_once_do_not_meet(server, tmp_path):
+    program = (
+        "import sys; from course_utils.targets import reserved\n"
+        "with reserved(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    )
+    first = [sys.executable, "-c", program, str(tmp_path / "x")]
+    with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(FileExistsError, match="another one"):
+            fetch(f"{server.url}/whole/x", tmp_path / "x")
+        other.communicate()
+    assert server.asked == []
+    fetch(f"{server.url}/whole/x", tmp_path / "x")
 
 
 def test_malformed_arguments_are_refused_before_anything_is_fetched(tmp_path):

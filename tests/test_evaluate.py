@@ -239,6 +239,92 @@ def test_two_folders_are_scored_without_columns(checkpoint, tmp_path, capsys):
     assert "1 pair," in capsys.readouterr().out
 
 
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of pairs: one whole, and one for each way in which scoring fails."""
+    clean = CLIPS["speech"][0].load()
+    pairs = {
+        "short": clean[:, 9000:12_000],
+        "silent": torch.zeros(1, 32_000),
+        "toneless": 1e-6 + torch.zeros(1, 32_000).index_fill(1, torch.tensor([9]), 0.1),
+        "whole": clean,
+    }
+    for folder, level in (("noisy", 0.02), ("clean", 0.0)):
+        (tmp_path / folder).mkdir()
+        for name, sound in pairs.items():
+            noise = level * torch.randn(sound.shape, generator=torch.Generator().manual_seed(0))
+            save_audio(tmp_path / folder / f"{name}.wav", 0.5 * sound + noise, SAMPLE_RATE)
+        for name in ("damaged", "unequal"):
+            save_audio(tmp_path / folder / f"{name}.wav", clean, SAMPLE_RATE)
+    damaged = tmp_path / "clean" / "damaged.wav"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    save_audio(tmp_path / "noisy" / "unequal.wav", clean[:, 9000:], SAMPLE_RATE, overwrite=True)
+    return ["--noisy", str(tmp_path / "noisy"), "--clean", str(tmp_path / "clean")]
+
+
+def test_pairs_that_cannot_be_scored_are_listed_and_the_others_scored(
+    folders, checkpoint, tmp_path, capsys
+):
+    path = tmp_path / "rows.csv"
+    arguments = [*folders, "--checkpoint", str(checkpoint), "--csv", str(path)]
+    assert command.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 pair,") and "Wiener filter" in out
+    assert err.startswith("error: 5 pairs not scored, 1 scored:")
+    lines = err.splitlines()[1:]
+    for name in ("short", "silent", "toneless", "damaged", "unequal"):
+        assert sum(f"'{name}.wav'" in line for line in lines) == 1, name
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"] for row in rows} == {"whole.wav"} and len(rows) == 4
+    (tmp_path / "noisy" / "whole.wav").unlink(), (tmp_path / "clean" / "whole.wav").unlink()
+    before = path.read_bytes()
+    assert command.main([*arguments, "--force"]) == 2  # nothing left to score
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_vanishes_while_pairs_are_read_is_left_out(folders, tmp_path, monkeypatch):
+    names = pairs.NoisyCleanDataset.__getitem__
+
+    def vanish(dataset, index):
+        (tmp_path / "clean" / "whole.wav").unlink(missing_ok=True)
+        return names(dataset, index)
+
+    monkeypatch.setattr(pairs.NoisyCleanDataset, "__getitem__", vanish)
+    failed = []
+    found = evaluate.read_pairs(*folders[1::2], on_failure=failed.append)
+    assert [pair.name for pair in found] == ["short.wav", "silent.wav", "toneless.wav"]
+    assert sum("whole.wav" in str(error) for error in failed) == 1
+    (tmp_path / "noisy" / "whole.wav").unlink()
+    with pytest.raises(ValueError, match="damaged.wav"):
+        evaluate.read_pairs(*folders[1::2])
+
+
+def test_a_method_that_fails_on_a_pair_takes_the_pair_from_all(fake_corpus):
+    pairs = evaluate.make_test_pairs(snrs_db=(0,), sentences_per_noise=1)
+
+    def mute_in_the_rain(noisy):
+        return torch.zeros_like(noisy) if torch.equal(noisy, pairs[0].noisy) else noisy
+
+    failed = []
+    methods = {"nothing": do_nothing, "mute": mute_in_the_rain}
+    rows = evaluate.score_pairs(pairs, methods, scores=("pesq",), on_failure=failed.append)
+    assert len(rows) == 2 * (len(pairs) - 1) and len(failed) == 1
+    assert pairs[0].name not in {row["name"] for row in rows} and "mute" in str(failed[0])
+
+
+def test_a_csv_is_replaced_only_when_told_and_is_nothing_else_than_a_csv(
+    checkpoint, tmp_path, capsys
+):
+    precious = tmp_path / "rows.csv"
+    precious.write_text("precious")
+    model = checkpoint.read_bytes()
+    for path, told in ((precious, "--force"), (checkpoint, ".csv"), (tmp_path, "folder")):
+        assert command.main(["--checkpoint", str(checkpoint), "--csv", str(path)]) == 2
+        assert told in capsys.readouterr().err
+    assert precious.read_text() == "precious" and checkpoint.read_bytes() == model
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

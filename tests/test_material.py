@@ -1,5 +1,7 @@
 """What a run learns from: parts that share nothing, segments that are what the files hold."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -96,9 +98,14 @@ def test_segments_change_with_the_epoch_and_repeat_with_the_seed(pairs):
         segments[6]
 
 
-def test_pairs_of_unequal_length_are_named_before_training(pairs):
+def test_pairs_of_unequal_length_are_named_before_training_and_left_out(pairs):
     save_audio(pairs[1] / "3.wav", _noise(5000), 16000, overwrite=True)
-    with pytest.raises(ValueError, match="3.wav.*9003 and 5000"):
+    with pytest.warns(UserWarning, match="left out.*3.wav.*9003 and 5000"):
+        material = from_pairs(*pairs, **SIZES)
+    names = material.train_set._pairs.names + material.validation_set._pairs.names
+    assert sorted(names) == ["0.wav", "1.wav", "2.wav", "4.wav"]
+    save_audio(pairs[1] / "2.wav", _noise(5000), 16000, overwrite=True)
+    with pytest.raises(ValueError, match="2 of 5.*3.wav"):
         from_pairs(*pairs, **SIZES)
 
 
@@ -118,7 +125,8 @@ def test_a_pause_is_drawn_again_and_silence_makes_no_error(tmp_path):
     file = AudioFile(str(tmp_path / "s" / "late.wav"), 2.5)
     loud = 0
     for seed in range(20):
-        piece = datasets._piece(file, 4000, torch.Generator().manual_seed(seed))
+        draw = torch.Generator().manual_seed(seed)
+        piece = datasets._piece([file], 4000, draw, datasets.LostFiles([file], "speech"))
         loud += piece.square().mean().sqrt().item() > 0.003
     assert loud >= 17  # a single draw hits the silence in four of nine cases
     silent = AudioFile(str(tmp_path / "s" / "silent.wav"), 1.25)
@@ -127,3 +135,85 @@ def test_a_pause_is_drawn_again_and_silence_makes_no_error(tmp_path):
     )
     for noisy, clean in (mixtures[k] for k in range(12)):
         assert torch.isfinite(noisy).all() and noisy.abs().max() > 0 and clean.abs().max() == 0
+
+
+def _stereo(path, left, right):
+    save_audio(path, torch.cat([left, right]), 16000, overwrite=True)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_folder_in_which_nothing_is_heard_is_refused(two, side):
+    for path in two[side].iterdir():
+        save_audio(path, torch.zeros(1, 20_000), 16000, overwrite=True)
+    name = ("speech", "noise")[side]
+    with pytest.raises(ValueError, match=f"{name} must hold sound.*silence"):
+        from_folders(*two, **SIZES)
+
+
+def test_voices_whose_channels_cancel_are_named_and_refused_if_all_do(two):
+    paths = sorted(two[0].iterdir())
+    for path in paths[:2]:
+        _stereo(path, _noise(9000), -_noise(9000))
+    with pytest.warns(UserWarning, match="speech.*2 of 7 files.*0.wav.*cancel"):
+        assert from_folders(*two, **SIZES)
+    for path in paths:
+        _stereo(path, _noise(9000), -0.99 * _noise(9000))
+    with pytest.raises(ValueError, match="speech.*cancel"):
+        from_folders(*two, **SIZES)
+
+
+@pytest.mark.filterwarnings("error")
+def test_voices_with_long_pauses_are_no_reason_to_complain(two):
+    for path in two[0].iterdir():
+        gated = torch.cat([torch.zeros(1, 3000), _noise(18_000), torch.zeros(1, 3000)], dim=-1)
+        save_audio(path, gated, 16000, overwrite=True)
+    assert from_folders(*two, **SIZES)
+
+
+def test_damaged_short_and_vanished_files_are_named_and_left_out(two):
+    (two[0] / "3.wav").write_bytes(b"RIFF")
+    with pytest.warns(UserWarning, match="left out of speech.*3.wav"):
+        material = from_folders(*two, **SIZES)
+    assert "6 files" not in material.about and "5 files of speech" in material.about
+    save_audio(two[0] / "3.wav", _noise(3), 16000, overwrite=True)
+    with pytest.warns(UserWarning, match="3.wav.*at least 0.1 s"):
+        from_folders(*two, **SIZES)
+    (two[0] / "4.wav").write_bytes(b"RIFF")
+    with pytest.raises(ValueError, match="speech must hold files that can be read, got 2 of 7"):
+        from_folders(*two, **SIZES)
+
+
+def test_what_was_held_out_stays_held_out_when_files_go(two):
+    first = from_folders(*two, **SIZES)
+    for name in first.held_out["speech"]:
+        assert any(Path(path).name == name for path in _held(first))
+    gone = next(iter(sorted(_trained(first))))
+    Path(gone).unlink()
+    again = from_folders(*two, held_out=first.held_out, **SIZES)
+    assert _held(again) == _held(first) and _trained(again) == _trained(first) - {gone}
+    for path in _held(first):
+        Path(path).unlink()
+    with pytest.raises(ValueError, match="speech.*held out"):
+        from_folders(*two, held_out=first.held_out, **SIZES)
+
+
+def _held(material):
+    return _paths(sum(material.validation_set._speech, []))
+
+
+def _trained(material):
+    return _paths(sum(material.train_set._speech, []))
+
+
+@pytest.mark.parametrize("fault", ["same folder", "copies", "silence"])
+def test_pairs_that_teach_nothing_are_refused(pairs, fault):
+    noisy, clean = pairs
+    if fault == "same folder":
+        clean = noisy
+    for path in noisy.iterdir():
+        if fault == "copies":
+            (clean / path.name).write_bytes(path.read_bytes())
+        if fault == "silence":
+            save_audio(clean / path.name, torch.zeros(1, 9000), 16000, overwrite=True)
+    with pytest.raises(ValueError, match="noisy and clean.*(same sound|silence)"):
+        from_pairs(noisy, clean, **SIZES)

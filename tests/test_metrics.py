@@ -364,6 +364,33 @@ def test_pesq_survives_the_longest_clip_with_the_most_utterances():
     assert 1 < metrics.pesq(estimate=noisy_copy(bursts, 0.1), reference=bursts) < 4.7
 
 
+def test_a_long_clip_has_the_mean_pesq_of_its_pieces_and_pauses_do_not_count():
+    speech = make_speech()
+    noisy = [noisy_copy(speech, level) for level in (0.01, 0.1)]
+    gap, end = torch.zeros(20 * RATE - speech.shape[-1]), torch.zeros(19 * RATE)
+    reference = torch.cat([speech, gap, speech, end])
+    estimate = torch.cat([noisy[0], gap, noisy[1], end])
+    third = reference.shape[-1] // 3  # 41 s in pieces of at most 20; in the last one is nothing
+    by_hand = [
+        metrics.pesq(estimate=estimate[part], reference=reference[part])
+        for part in (slice(0, third), slice(third, 2 * third))
+    ]
+    scores = metrics.score_clip(estimate=estimate, reference=reference, scores=("pesq",))
+    assert scores["pesq"] == pytest.approx(sum(by_hand) / 2, abs=1e-3)
+    short = metrics.pesq_in_pieces(estimate=noisy[0], reference=speech)
+    assert short == metrics.pesq(estimate=noisy[0], reference=speech)
+
+
+def test_a_long_clip_that_was_muted_is_no_pause():
+    speech = make_speech().repeat(1 + 21 * RATE // make_speech().shape[-1])
+    muted = speech.clone()
+    muted[muted.shape[-1] // 2 :] = 0
+    with pytest.raises(ValueError, match="estimate.*silent"):
+        metrics.pesq_in_pieces(estimate=muted, reference=speech)
+    with pytest.raises(ValueError, match="reference"):
+        metrics.pesq_in_pieces(estimate=speech, reference=torch.zeros_like(speech))
+
+
 def test_evaluate_pair_names_the_wrong_argument():
     speech = make_speech()
     with pytest.raises(ValueError, match="noisy.*shape"):

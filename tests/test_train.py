@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from course_utils import __version__
 from course_utils.audio import save_audio
 from course_utils.augmentation import Augmentation
-from course_utils.checkpoints import load_checkpoint, stopped_run
+from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
 from course_utils.corpus import Clip
 from course_utils.datasets import MixtureDataset
-from course_utils.models import MaskNet
+from course_utils.models import Denoiser, MaskNet
 from course_utils.train import __main__ as command
 from course_utils.train import run
 from course_utils.train.material import VALIDATION_CLIPS, make_datasets
@@ -238,22 +240,203 @@ def test_recorded_pairs_with_accumulation_and_mixed_precision(tiny, tmp_path, ca
     assert metadata["config"]["accumulate"] == 2 and metadata["config"]["mixed_precision"]
 
 
-def test_a_file_that_breaks_during_training_is_one_sentence(tiny, tmp_path, capsys, monkeypatch):
-    """The worker's error brings a traceback along; only what counts is shown."""
-    folders = _folders(tmp_path, "speech", "noise")
-    find = run._find_material
+@pytest.fixture
+def breaking(monkeypatch):
+    """Cut files short once a run has listed them."""
+    find, victims = run._find_material, []
 
-    def find_and_break(job):
-        material = find(job)
-        for path in (tmp_path / "noise").iterdir():
+    def find_and_break(job, held_out):
+        material = find(job, held_out)
+        for path in victims:
             path.write_bytes(path.read_bytes()[:100])
         return material
 
     monkeypatch.setattr(run, "_find_material", find_and_break)
+    return victims
+
+
+def test_too_many_files_that_break_during_training_are_one_sentence(
+    tiny, tmp_path, capsys, breaking
+):
+    """The worker's error brings a traceback along; only what counts is shown."""
+    folders = _folders(tmp_path, "speech", "noise")
+    breaking += (tmp_path / "noise").iterdir()
     code = command.main([*folders, "--epochs", "9", "--output", str(tmp_path / "a.pt")])
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert code == 2 and len(errors) == 1
+    assert "noise must hold files that can be read" in errors[0] and ".wav" in errors[0]
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("speech noise", "2"), ("noisy clean", "0")])
+def test_a_file_that_breaks_is_named_once_and_the_run_goes_on(
+    tiny, tmp_path, capfd, breaking, kind, workers
+):
+    sides = kind.split()
+    folders = _folders(tmp_path, *sides, count=9)
+    held = run._find_material(
+        command.read_job([*folders, "--output", str(tmp_path / "a.pt")]), None
+    ).held_out
+    victim = next(f"{k}.wav" for k in range(9) if all(f"{k}.wav" not in h for h in held.values()))
+    breaking.append(tmp_path / sides[0] / victim)
+    options = [*folders, "--batch-size", "8", "--workers", workers, "--output"]
+    options.append(str(tmp_path / "a.pt"))
+    assert command.main([*options, "--epochs", "6"]) == 0
+    assert capfd.readouterr().err.count("left out of") == 1
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert [victim in name for name in report["left_out"]] == [True]
+
+    for side in sides:  # the learner removes what is damaged, and goes on
+        if side in ("noisy", "clean", sides[0]):
+            (tmp_path / side / victim).unlink()
+    breaking.clear()
+    assert command.main([*options, "--epochs", "8", "--resume"]) == 0
+    said, report = capfd.readouterr().out, json.loads((tmp_path / "a.json").read_text())
+    assert "data_fingerprint" in said and "epochs 8, was 6" in said and "learning rate of" in said
+    assert report["changes"][0]["after_epoch"] == 6 and report["changes"][0]["epochs"] == [6, 8]
+    assert report["changes"][0].keys() >= {"data", "data_fingerprint"}
+    assert report["held_out"] == held and len(stopped_run(tmp_path / "a.pt")["history"]) == 8
+    assert [victim in name for name in report["left_out"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (["--seed", "5"], "seed of the stopped run, 0, got 5"),
+        (["--batch-size", "4"], "batch_size of the stopped run, 2, got 4"),
+        (["--weights", "b.pt"], "weights must be those"),
+    ],
+)
+def test_resume_refuses_what_would_falsify_the_report(
+    tiny, options, tmp_path, capsys, monkeypatch, extra, told
+):
+    assert command.main(options) == 0
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint("b.pt", Denoiser(MaskNet(channels=(4, 4, 4), hidden_size=8)))
+    before = (tmp_path / "a.pt").read_bytes()
+    capsys.readouterr()
+    assert command.main([*options, *extra, "--resume"]) == 2
     error = capsys.readouterr().err
-    assert code == 2 and error.startswith("error: path") and "cut short" in error
-    assert error.count("\n") == 1
+    assert told in error and error.count("\n") == 1
+    assert (tmp_path / "a.pt").read_bytes() == before
+
+
+def test_what_changes_at_resume_is_said_and_stands_in_the_report(tiny, options, tmp_path, capsys):
+    assert command.main(options) == 0
+    first = json.loads((tmp_path / "a.json").read_text())
+    assert command.main([*options, "--epochs", "4", "--resume", "--accumulate", "2"]) == 0
+    said = capsys.readouterr().out
+    for text in ("accumulate 2, was 1", "epochs 4, was 3", "a learning rate of"):
+        assert text in said
+    again = [*options, "--epochs", "5", "--resume", "--learning-rate", "0.001"]
+    assert command.main(again) == 0
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert report["run"] == first["run"] and first.get("changes", []) == []
+    assert [change["after_epoch"] for change in report["changes"]] == [3, 4]
+    assert report["changes"][0]["accumulate"] == [1, 2]
+    assert report["changes"][1] == {
+        "after_epoch": 4, "accumulate": [2, 1], "epochs": [4, 5], "learning_rate": [0.003, 0.001],
+    }  # fmt: skip
+    assert stopped_run(tmp_path / "a.pt")["metadata"]["changes"] == report["changes"]
+
+
+def test_the_weights_that_a_run_began_with_are_told_after_a_resume_without_them(
+    tiny, options, tmp_path
+):
+    assert command.main(options) == 0
+    options[3] = str(tmp_path / "b.pt")
+    assert command.main([*options, "--weights", str(tmp_path / "a.pt")]) == 0
+    for extra in ([], ["--weights", str(tmp_path / "a.pt")]):
+        assert command.main([*options, "--resume", *extra]) == 0
+        report = json.loads((tmp_path / "b.json").read_text())
+        assert report["started_from"] == load_checkpoint(tmp_path / "a.pt").metadata
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.last.pt"])
+def test_what_lies_beside_the_output_is_not_overwritten_unasked(
+    tiny, options, tmp_path, capsys, name
+):
+    (tmp_path / name).write_text("precious")
+    assert command.main(options) == 2
+    error = capsys.readouterr().err
+    assert name in error and "--force" in error and error.count("\n") == 1
+    assert (tmp_path / name).read_text() == "precious" and not (tmp_path / "a.pt").exists()
+
+
+def test_two_programs_with_one_output_and_the_second_says_so(tiny, options, tmp_path, capsys):
+    program = (
+        "import sys; from course_utils.targets import reserved\n"
+        "with reserved(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    )
+    first = [sys.executable, "-c", program, str(tmp_path / "a.pt")]
+    with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert command.main(options) == 2
+        error = capsys.readouterr().err
+        assert "a.pt" in error and "another one" in error and error.count("\n") == 1
+        other.communicate()
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_a_new_run_leaves_the_older_model_there_until_it_is_over(
+    tiny, options, tmp_path, capsys, monkeypatch
+):
+    assert command.main([*options, "--epochs", "6"]) == 0
+    older = (tmp_path / "a.pt").read_bytes()
+
+    def stop_after_two(board, report):
+        def stop(history):
+            if len(history) == 2:
+                raise KeyboardInterrupt
+
+        return stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_reporter", stop_after_two)
+        assert command.main([*options, "--force"]) == 130
+    said = capsys.readouterr()
+    assert "until then the older one stays" in said.out and "still the older one" in said.err
+    assert (tmp_path / "a.pt").read_bytes() == older
+    assert command.main([*options, "--resume"]) == 0
+    newer = load_checkpoint(tmp_path / "a.pt").metadata
+    assert newer["steps"] == 6 and newer["run"] == stopped_run(tmp_path / "a.pt")["metadata"]["run"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_every_stop_keeps_the_last_finished_epoch_and_says_so(
+    tiny, options, tmp_path, capsys, monkeypatch, name, code
+):
+    def kill_after_two(board, report):
+        def kill(history):
+            if len(history) == 2:
+                os.kill(os.getpid(), getattr(signal, name))
+
+        return kill
+
+    monkeypatch.setattr(run, "_reporter", kill_after_two)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    assert command.main(options) == code
+    error = capsys.readouterr().err
+    assert "Stopped after 2 epochs" in error and "--resume goes on" in error
+    assert "Traceback" not in error
+    assert len(stopped_run(tmp_path / "a.pt")["history"]) == 2
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_a_stop_while_scoring_loses_nothing_but_the_scores(
+    tiny, options, tmp_path, capsys, monkeypatch
+):
+    def stop(model):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "score", stop)
+        assert command.main(options) == 130
+    assert "scored" in capsys.readouterr().err and not (tmp_path / "a.json").exists()
+    assert load_checkpoint(tmp_path / "a.pt") is not None
+    assert command.main([*options, "--resume"]) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["test_scores"] == {}
 
 
 def test_a_killed_worker_is_one_sentence_and_loses_an_epoch_at_most(

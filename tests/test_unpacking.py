@@ -218,3 +218,23 @@ def test_a_zip_that_holds_more_than_it_announces_is_damaged(tmp_path):
     with pytest.raises(ValueError, match=r"a\.zip.*CRC"):
         unpack(tmp_path / "a.zip", tmp_path / "out", limit=1000)
     assert set(everything_below(tmp_path)) == {"a.zip"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_more_files_than_any_set_has_are_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(unpacking, "_MAX_FILES", 20)
+    for count in (20, 21):
+        archive = tmp_path / f"{count}.{kind}"
+        names = [f"{number}.txt" for number in range(count)]
+        if kind == "zip":
+            with zipfile.ZipFile(archive, "w") as file:
+                for name in names:
+                    file.writestr(name, b"")
+        else:
+            with tarfile.open(archive, "w") as file:
+                for name in names:
+                    file.addfile(tarfile.TarInfo(name))
+    unpack(tmp_path / f"20.{kind}", tmp_path / "out")
+    with pytest.raises(ValueError, match="at most 20 files"):
+        unpack(tmp_path / f"21.{kind}", tmp_path / "more")
+    assert not (tmp_path / "more").exists() and len(list((tmp_path / "out").iterdir())) == 20

@@ -5,6 +5,7 @@ in which other programs take such a graph, in a browser, on a phone, from C++ or
 without PyTorch; `onnxruntime` is one that runs it.
 """
 
+import io
 import logging
 import os
 from importlib.util import find_spec
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.denoise.streaming import BlockNet, block_network
-from course_utils.files import written_whole
 from course_utils.models import Denoiser
+from course_utils.targets import write_whole
 from course_utils.validate import existing_folder
 
 OPSET = 20
@@ -85,6 +86,7 @@ def export_one_frame(denoiser: Denoiser, path: str | os.PathLike) -> None:
 
     Raises:
         FileNotFoundError: The folder of `path` does not exist.
+        OSError: The file cannot be written: a full disk, a forbidden folder.
         TypeError: The network of `denoiser` takes whole recordings only.
         ValueError: `denoiser` is in training mode, or `path` ends otherwise.
 
@@ -93,8 +95,9 @@ def export_one_frame(denoiser: Denoiser, path: str | os.PathLike) -> None:
     """
     target = _target(path, ".pt2")
     program = _program(denoiser)
-    with written_whole(target) as temporary:
-        torch.export.save(program, temporary)
+    memory = io.BytesIO()
+    torch.export.save(program, memory)
+    write_whole(target, memory.getvalue())
 
 
 def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
@@ -110,6 +113,7 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
 
     Raises:
         FileNotFoundError: The folder of `path` does not exist.
+        OSError: The file cannot be written: a full disk, a forbidden folder.
         ImportError: The packages onnx and onnxscript, which PyTorch writes with, are missing.
         TypeError: The network of `denoiser` takes whole recordings only.
         ValueError: `denoiser` is in training mode, or `path` ends otherwise.
@@ -141,8 +145,7 @@ def export_onnx(denoiser: Denoiser, path: str | os.PathLike) -> None:
     finally:
         log.setLevel(level)
     assert onnx_program is not None  # None only from the older exporter, dynamo=False
-    with written_whole(target) as temporary:
-        onnx_program.save(temporary)
+    write_whole(target, onnx_program.model_proto.SerializeToString())
 
 
 def _target(path: str | os.PathLike, suffix: str) -> Path:

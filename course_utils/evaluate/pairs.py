@@ -121,19 +121,26 @@ def make_test_pairs(
     return pairs
 
 
-def read_pairs(noisy_dir: str | os.PathLike, clean_dir: str | os.PathLike) -> list[EvaluationPair]:
+def read_pairs(
+    noisy_dir: str | os.PathLike,
+    clean_dir: str | os.PathLike,
+    *,
+    on_failure: Callable[[Exception], None] | None = None,
+) -> list[EvaluationPair]:
     """Take recorded pairs from two folders, matched by file name, as in VoiceBank+DEMAND.
 
     Args:
         noisy_dir: Folder of noisy recordings.
         clean_dir: Folder of clean recordings with the same names.
+        on_failure: Called with the error of a pair that cannot be read, which is then left out;
+            None raises it.
 
     Returns:
         The pairs at 16 kHz; kind, noise and voice stay empty, snr_db None.
 
     Raises:
         FileNotFoundError: A folder is missing.
-        ValueError: Folders without sound, or that do not match.
+        ValueError: Folders without sound, or that do not match; a pair that cannot be read.
 
     Notebook: 06
     """
@@ -142,8 +149,12 @@ def read_pairs(noisy_dir: str | os.PathLike, clean_dir: str | os.PathLike) -> li
     dataset = NoisyCleanDataset(noisy_dir, clean_dir, sample_rate=SAMPLE_RATE)
     pairs = []
     for index, name in enumerate(dataset.names):
-        noisy, clean = dataset[index]
-        pairs.append(EvaluationPair(name=name, noisy=noisy, clean=clean))
+        try:
+            noisy, clean = dataset[index]
+        except (ValueError, OSError) as error:
+            _fail(f"{name!r}: {error}", error, on_failure)
+        else:
+            pairs.append(EvaluationPair(name=name, noisy=noisy, clean=clean))
     return pairs
 
 
@@ -153,14 +164,19 @@ def score_pairs(
     *,
     scores: Sequence[str] = SCORES,
     on_pair: Callable[[int, int], None] | None = None,
+    on_failure: Callable[[Exception], None] | None = None,
 ) -> list[dict]:
     """Run every method over every pair and score what comes out.
+
+    A pair that one method fails on has no row at all: all methods are averaged over the same pairs.
 
     Args:
         pairs: What `make_test_pairs` or `read_pairs` returned.
         methods: Name to denoiser; each maps (1, time) to the same shape.
         scores: Names out of those of `metrics.evaluate_pair`.
         on_pair: Called with (pairs done, pairs in all) after each, to show progress.
+        on_failure: Called with the error of a pair that cannot be scored, whose rows are then
+            left out; None raises it.
 
     Returns:
         One row for each pair and method: method, name, kind, snr_db, noise, voice, room, and for
@@ -173,14 +189,10 @@ def score_pairs(
     """
     rows = []
     for number, pair in enumerate(pairs, start=1):
-        about = {key: getattr(pair, key) for key in _ABOUT}
-        before = _score(pair, "do nothing", pair.noisy, scores)
-        for method, denoiser in methods.items():
-            with torch.inference_mode():
-                estimate = denoiser(pair.noisy)
-            same = torch.equal(estimate, pair.noisy)  # saves scoring "do nothing" twice
-            after = before if same else _score(pair, method, estimate, scores)
-            rows.append({"method": method, **about, **compare_scores(before, after)})
+        try:
+            rows += _score_pair(pair, methods, scores)
+        except ValueError as error:
+            _fail(str(error), error, on_failure)
         if on_pair is not None:
             on_pair(number, len(pairs))
     return rows
@@ -222,9 +234,32 @@ def _first_of_each_kind(noises: Sequence[Clip], at_most: int | None) -> list[Cli
     return [clip for clips in kinds.values() for clip in clips[:at_most]]
 
 
-def _score(pair: EvaluationPair, method: str, estimate: Tensor, scores: Sequence[str]) -> dict:
-    """Score one clip; an error says which one it was."""
+def _score_pair(
+    pair: EvaluationPair, methods: Mapping[str, Callable[[Tensor], Tensor]], scores: Sequence[str]
+) -> list[dict]:
+    """Make the rows of one pair; an error says which pair and method it was."""
+    about = {key: getattr(pair, key) for key in _ABOUT}
+    method = "before denoising"
+    rows = []
     try:
-        return score_clip(estimate=estimate, reference=pair.clean, scores=scores)
-    except ValueError as error:
+        before = score_clip(estimate=pair.noisy, reference=pair.clean, scores=scores)
+        for method, denoiser in methods.items():
+            with torch.inference_mode():
+                estimate = denoiser(pair.noisy)
+            same = torch.equal(estimate, pair.noisy)  # saves scoring "do nothing" twice
+            after = before
+            if not same:
+                after = score_clip(estimate=estimate, reference=pair.clean, scores=scores)
+            rows.append({"method": method, **about, **compare_scores(before, after)})
+    except (ValueError, RuntimeError) as error:
         raise ValueError(f"{pair.name!r}, {method}: {error}") from error
+    return rows
+
+
+def _fail(sentence: str, cause: Exception, on_failure: Callable[[Exception], None] | None) -> None:
+    """Tell of a pair that is left out, or raise where nobody wants to know."""
+    failure = ValueError(sentence)
+    failure.__cause__ = cause
+    if on_failure is None:
+        raise failure
+    on_failure(failure)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from course_utils.files import written_whole
 from course_utils.metrics import summarize
+from course_utils.targets import write_whole
 from course_utils.validate import existing_folder, validate_not_empty
 
 DECIMALS = {"pesq": 2, "stoi": 3, "estoi": 3, "si_sdr": 1}
@@ -70,6 +71,7 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
 
     Raises:
         FileNotFoundError: The folder of `path` does not exist.
+        OSError: The file cannot be written.
         ValueError: No rows, rows with other keys than the first, or `path` is a folder.
 
     Notebook: 06
@@ -79,10 +81,11 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Mapping]) -> None:
     existing_folder(target.parent, "the folder of path")
     if target.is_dir():
         raise ValueError(f"path must be a file, got the folder {str(target)!r}; add a name.")
-    with written_whole(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(target, table.getvalue())
 
 
 def _title(value: object) -> str:

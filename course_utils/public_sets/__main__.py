@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from course_utils.commands import command_line
 from course_utils.public_sets.catalogue import CATALOGUE, table
 from course_utils.public_sets.fetching import fetch, free_space
 from course_utils.validate import validate_choice
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="fetch it")
     options = parser.parse_args(arguments)
     try:
-        return _run(options)
+        with command_line():
+            return _run(options)
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

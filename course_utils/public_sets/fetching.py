@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from course_utils.files import written_whole
 from course_utils.public_sets.catalogue import Archive, PublicSet
 from course_utils.public_sets.download import download, file_checksum
 from course_utils.public_sets.unpacking import unpack
+from course_utils.targets import reserved, write_whole
 from course_utils.validate import existing_file
 
 DOWNLOADS = "downloads"  # beside the sets: archives on their way, removed with the last one
@@ -47,6 +47,8 @@ def fetch(
         ValueError: If there is no room, or a file is not what the catalogue says.
         FileNotFoundError: If an archive of yours is not there.
         ConnectionError: If a download breaks off or its address is gone.
+        FileExistsError: If another program is fetching it.
+        OSError: If the disk is full.
 
     Notebook: 05
     """
@@ -55,6 +57,21 @@ def fetch(
     if folder.is_dir():
         return folder
     own = _match(chosen, archives)
+    with reserved(folder):
+        return _fetch(chosen, root, own, say, progress)
+
+
+def _fetch(
+    chosen: PublicSet,
+    root: Path,
+    own: dict[str, Path],
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None] | None,
+) -> Path:
+    """Fetch a set and unpack it; nobody else is at it."""
+    folder = root / chosen.name
+    if folder.is_dir():  # the program before us has fetched it
+        return folder
     wanted = {
         archive: root / DOWNLOADS / archive.file
         for archive in chosen.archives
@@ -166,8 +183,7 @@ def _record(root: Path, path: Path) -> str:
     """Note the checksum of a file for the next time, and say so."""
     sums = _recorded(root)
     sums[path.name] = file_checksum(path)
-    with written_whole(root / SUMS) as part:
-        part.write_text("".join(f"{s}  {name}\n" for name, s in sums.items()), encoding="utf-8")
+    write_whole(root / SUMS, "".join(f"{s}  {name}\n" for name, s in sums.items()))
     return (
         f"{path.name} has no published checksum; its SHA-256 is {sums[path.name]}, noted in "
         f"{root / SUMS} for the next time"

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
+from course_utils.targets import named
 from course_utils.validate import existing_file
 
 _BLOCK = 1 << 18
+_MAX_FILES = 200_000  # seven times as many as the largest set of the catalogue has
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
     RuntimeError,  # encrypted, or an unknown compression
@@ -43,7 +45,8 @@ def unpack(
     Args:
         archives: One archive, or several that share the folder.
         folder: The folder to make; it must not be there yet.
-        limit: How many bytes the files may have in all; None for no limit.
+        limit: How many bytes the files may have in all; None for no limit. There may be 200,000
+            files and folders at most: empty ones, too, can fill a disk.
         check: Called with the unpacked folder before it gets its name; what it raises undoes
             the unpacking.
 
@@ -63,9 +66,12 @@ def unpack(
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"folder must be new, got {str(folder)!r}; remove it or choose another.")
-    announced = 0
+    announced, n_files = 0, 0
     for archive in paths:
-        announced += _look_over(archive, None if limit is None else limit - announced)
+        size, count = _look_over(
+            archive, None if limit is None else limit - announced, _MAX_FILES - n_files
+        )
+        announced, n_files = announced + size, n_files + count
     staging = folder.with_name(folder.name + ".unpacking")
     shutil.rmtree(staging, ignore_errors=True)  # left by a run that was killed
     try:
@@ -80,11 +86,16 @@ def unpack(
     return folder
 
 
-def _look_over(archive: Path, limit: int | None) -> int:
-    """Refuse what is dangerous; return how many bytes the files will have."""
-    total = 0
+def _look_over(archive: Path, limit: int | None, max_files: int) -> tuple[int, int]:
+    """Refuse what is dangerous; return how many bytes and files there will be."""
+    total, count = 0, 0
     with _opened(archive) as members:
-        for name, size, reader in members:
+        for count, (name, size, reader) in enumerate(members, start=1):
+            if count > max_files:
+                raise ValueError(
+                    f"archive must hold at most {_MAX_FILES} files, got more in {archive.name!r}, "
+                    "which would fill the disk; do not unpack it."
+                )
             if reader is None or not _stays_inside(name):
                 raise ValueError(
                     f"archive must hold files that stay inside the folder, got {name!r} in "
@@ -96,7 +107,7 @@ def _look_over(archive: Path, limit: int | None) -> int:
                     f"archive must hold at most {limit} bytes, got more in {archive.name!r}, "
                     "which would fill the disk; do not unpack it."
                 )
-    return total
+    return total, count
 
 
 def _write(archive: Path, folder: Path) -> None:
@@ -109,7 +120,9 @@ def _write(archive: Path, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             assert reader is not None  # _look_over has seen to it
             with reader() as source, open(target, "wb") as sink:
-                shutil.copyfileobj(source, sink, _BLOCK)
+                while block := source.read(_BLOCK):
+                    with named(target):
+                        sink.write(block)
 
 
 @contextmanager

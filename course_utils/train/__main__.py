@@ -27,7 +27,11 @@ budget in minutes the learning rate follows the clock, and no run repeats anothe
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from course_utils.commands import command_line
 from course_utils.train.job import read_job
 from course_utils.train.run import last_sentence, train
 
@@ -39,16 +43,24 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after the command; None takes those of the process.
 
     Returns:
-        0; 2 after an error, which is printed in one sentence; 130 after a stop by Ctrl-C.
+        0; 2 after an error, which is printed in one sentence; 130 after a stop by Ctrl-C, 143 and
+        129 after one by SIGTERM or SIGHUP, each with the last finished epoch kept.
 
     Notebook: 05
     """
+    job = None
     try:
-        train(read_job(arguments, description=__doc__))
+        with command_line(), one_line_warnings():
+            job = read_job(arguments, description=__doc__)
+            train(job)
     except KeyboardInterrupt as stop:
-        sentence = str(stop) or "Stopped before the training began."
-        print("\n" + sentence.replace("resume=True", "--resume"), file=sys.stderr)
+        _say_stop(str(stop))
         return 130
+    except SystemExit as stop:
+        if job is None:  # after --help, or a word that is no option
+            raise
+        _say_stop("".join(getattr(stop, "__notes__", [])))
+        return stop.code if isinstance(stop.code, int) else 1
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {last_sentence(error)}", file=sys.stderr)
         return 2
@@ -62,6 +74,20 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     return 0
+
+
+def _say_stop(sentence: str) -> None:
+    """Say what a stop leaves behind."""
+    sentence = sentence or "Stopped before the training began."
+    print("\n" + sentence.replace("resume=True", "--resume"), file=sys.stderr)
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print a warning as a sentence, without the line of code that it comes from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        yield
 
 
 if __name__ == "__main__":

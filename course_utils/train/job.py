@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils.checkpoints import last_path
 from course_utils.training import TrainConfig
 from course_utils.validate import validate_integer, validate_number
 
@@ -90,14 +93,32 @@ class Job:
         if self.minutes is not None:
             validate_number(self.minutes, "minutes", above=0)
         self.config()  # checks the rest
-        if Path(self.output).suffix == ".json" or Path(self.output).is_dir():
+        self.refuse_targets()
+
+    def refuse_targets(self) -> None:
+        """Refuse to write over what nobody said could go: the checkpoint, and what goes beside it.
+
+        Raises:
+            ValueError: If a file is there that is not part of a run to go on with.
+        """
+        output = Path(self.output)
+        if output.suffix == ".json" or output.is_dir():
             raise ValueError(
-                f"output must be a file that does not end in .json, got {str(self.output)!r}; the "
+                f"output must be a file that does not end in .json, got {str(output)!r}; the "
                 "report goes to a .json beside it, so name it denoiser.pt."
             )
-        if Path(self.output).exists() and not (self.resume or self.force):
+        if self.force:
+            return
+        report = report_path(output)
+        if report.exists() and not (self.resume and _is_report(report)):
             raise ValueError(
-                f"output {str(self.output)!r} exists already; add --resume to go on with it, "
+                f"output {str(output)!r} has its report in {str(report)!r}, and there is such a "
+                "file already; add --force to replace it, or choose another name."
+            )
+        there = [path for path in (output, last_path(output)) if path.exists()]
+        if there and not self.resume:
+            raise ValueError(
+                f"output {str(there[0])!r} exists already; add --resume to go on with it, "
                 "--force to replace it, or choose another name."
             )
 
@@ -114,6 +135,28 @@ class Job:
             accumulate=self.accumulate,
             mixed_precision=self.mixed_precision,
         )
+
+
+def report_path(output: str | os.PathLike) -> Path:
+    """Name the report of a checkpoint.
+
+    Args:
+        output: The checkpoint.
+
+    Returns:
+        The .json beside it.
+
+    Notebook: 05
+    """
+    return Path(output).with_suffix(".json")
+
+
+def _is_report(path: Path) -> bool:
+    """Tell whether a file is a report of this command."""
+    try:
+        return "data_fingerprint" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def read_job(arguments: Sequence[str] | None = None, *, description: str = "") -> Job:

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from course_utils.audio import SAMPLE_RATE
+from course_utils.audio import SAMPLE_RATE, load_audio, to_mono
 from course_utils.augmentation import Augmentation
 from course_utils.corpus import DATA_DIR, select
 from course_utils.datasets import AudioFile, MixtureDataset, NoisyCleanDataset, SegmentDataset
+from course_utils.levels import rms
 from course_utils.public_sets import group_of
 from course_utils.train.folders import (
     Index,
     all_files,
+    choose_held_out,
     fingerprint,
-    hold_out,
     kinds_of_groups,
     list_audio,
+    measure,
+    split_by_name,
 )
 
 SEGMENT_LENGTH = 2 * SAMPLE_RATE
 PAIRS_PER_EPOCH = 800
 SNR_DB = (-5.0, 20.0)
 VALIDATION_CLIPS = 40
+_SILENT = 1e-4
+_CANCELLED = 0.03  # the mean of all channels is 30 dB below them
+_LOOK_FILES, _LOOK_SECONDS = 40, 1.0
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,17 @@ class Material:
         validation_set: Pairs to validate with, always the same.
         about: How much it is, in words.
         fingerprint: The same for the same list of files.
+        held_out: What of each folder was held out for validation, by name; empty where a folder
+            or a split of its own was there for that.
 
     Notebook: 05
     """
 
-    train_set: Dataset
-    validation_set: Dataset
+    train_set: MixtureDataset | SegmentDataset
+    validation_set: MixtureDataset | SegmentDataset
     about: str
     fingerprint: str
+    held_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 def make_datasets(
@@ -134,6 +145,7 @@ def from_folders(
     noise: str | os.PathLike,
     *,
     validation: str | os.PathLike | None = None,
+    held_out: Mapping[str, Sequence[str]] | None = None,
     size: int,
     segment_length: int = SEGMENT_LENGTH,
     seed: int = 0,
@@ -144,6 +156,8 @@ def from_folders(
         speech: Folder of clean voices, in subfolders by voice or not.
         noise: Folder of noises.
         validation: Folder with speech/ and noise/; None holds out a tenth, the same for all seeds.
+        held_out: What an earlier sitting of the run held out (`Material.held_out`), to be held
+            out again; None chooses.
         size: Pairs in an epoch.
         segment_length: Length of each pair, in samples.
         seed: Of the training mixtures.
@@ -153,12 +167,21 @@ def from_folders(
 
     Raises:
         FileNotFoundError: If a folder is missing.
-        ValueError: If one is empty or cannot be split, or a file cannot be read.
+        ValueError: If one is empty, silent or cannot be split, or too many files cannot be read.
 
     Notebook: 05
     """
-    voices, held_voices = _parts(speech, "speech", validation)
-    noises, held_noises = _parts(noise, "noise", validation)
+    chosen: dict[str, list[str]] = {}
+    parts = {}
+    for name, folder in (("speech", speech), ("noise", noise)):
+        index = list_audio(folder, name=name)
+        refuse_silence(all_files(index), name)
+        if validation is None:
+            chosen[name] = _held_out(index, held_out, name)
+            parts[name] = split_by_name(index, chosen[name], name=name)
+        else:
+            parts[name] = index, list_audio(Path(validation) / name, name=f"validation's {name}")
+    (voices, held_voices), (noises, held_noises) = parts["speech"], parts["noise"]
     train_set = MixtureDataset(
         list(voices.values()),
         all_files(noises),
@@ -181,7 +204,7 @@ def from_folders(
         about += _held_out_by(voices, noises)
     files = [all_files(index) for index in (voices, held_voices, noises, held_noises)]
     names = [[(Path(file.path).name, file.duration) for file in part] for part in files]
-    return Material(train_set, validation_set, about, fingerprint(names))
+    return Material(train_set, validation_set, about, fingerprint(names), chosen)
 
 
 def from_pairs(
@@ -189,6 +212,7 @@ def from_pairs(
     clean: str | os.PathLike,
     *,
     validation: str | os.PathLike | None = None,
+    held_out: Mapping[str, Sequence[str]] | None = None,
     size: int,
     segment_length: int = SEGMENT_LENGTH,
     seed: int = 0,
@@ -199,6 +223,8 @@ def from_pairs(
         noisy: Folder of noisy recordings.
         clean: Folder of their clean references.
         validation: Folder with noisy/ and clean/; None holds out a tenth, the same for all seeds.
+        held_out: What an earlier sitting of the run held out (`Material.held_out`), to be held
+            out again; None chooses.
         size: Segments in an epoch.
         segment_length: Length of each segment, in samples.
         seed: Of the training segments.
@@ -208,20 +234,26 @@ def from_pairs(
 
     Raises:
         FileNotFoundError: If a folder is missing.
-        ValueError: If the pairs cannot be split, or a file has no partner or another length.
+        ValueError: If the pairs cannot be split, a file has no partner, too many cannot be used,
+            or both sides are the same.
 
     Notebook: 05
     """
     index = _pair_index(noisy, clean)
+    chosen: dict[str, list[str]] = {}
     held_out_by = _held_out_by(index) if validation is None else ""
     if validation is None:
-        index, held_index = hold_out(index, name="noisy and clean")
+        chosen["pairs"] = _held_out(index, held_out, "pairs")
+        index, held_index = split_by_name(index, chosen["pairs"], name="noisy and clean")
         held = NoisyCleanDataset(noisy, clean, names=_names(held_index))
     else:
         held_dirs = Path(validation) / "noisy", Path(validation) / "clean"
-        held, held_index = NoisyCleanDataset(*held_dirs), _pair_index(*held_dirs)
+        held_index = _pair_index(*held_dirs)
+        held = NoisyCleanDataset(*held_dirs, names=_names(held_index))
+    pairs = NoisyCleanDataset(noisy, clean, names=_names(index))
+    refuse_equal_sides(pairs, segment_length)
     train_set = SegmentDataset(
-        NoisyCleanDataset(noisy, clean, names=_names(index)),
+        pairs,
         segment_length=segment_length,
         size=size,
         seed=seed,
@@ -232,6 +264,7 @@ def from_pairs(
         validation_set,
         f"{_amount(index)} of recorded pairs{held_out_by}",
         fingerprint([all_files(index), all_files(held_index)]),
+        chosen,
     )
 
 
@@ -246,12 +279,97 @@ def _by_weight(voices: list[list[Tensor]]) -> list[list[Tensor]]:
     return [voice for voice, n in zip(voices, times, strict=True) for _ in range(n)]
 
 
-def _parts(folder: str | os.PathLike, name: str, validation: str | os.PathLike | None):
-    """List a folder and what to validate it with: a tenth of it, or a folder of its own."""
-    index = list_audio(folder, name=name)
-    if validation is None:
-        return hold_out(index, name=name)
-    return index, list_audio(Path(validation) / name, name=f"validation's {name}")
+def refuse_silence(files: Sequence[AudioFile], name: str) -> None:
+    """Refuse a folder in which nothing is heard, and name single files of that kind.
+
+    So many files are looked at, spread over the list, each at a few places.
+
+    Args:
+        files: From an index.
+        name: What they are, used in the messages.
+
+    Raises:
+        ValueError: If none of them holds sound, or every one is cancelled by its own channels.
+
+    Notebook: 05
+    """
+    looked_at = _some(files)
+    silent = {}
+    for file in looked_at:
+        try:
+            if reason := _why_silent(file):
+                silent[file.path] = reason
+        except (ValueError, OSError):
+            continue  # damaged: training names it when it meets it
+    if not silent:
+        return
+    path, reason = next(iter(silent.items()))
+    sentence = (
+        f"{name} must hold sound, got {len(silent)} of {len(looked_at)} files without, such as "
+        f"{path!r}, {reason}"
+    )
+    if len(silent) == len(looked_at):
+        raise ValueError(f"{sentence}; choose other files.")
+    warnings.warn(f"{sentence}; training goes on with the others.", stacklevel=2)
+
+
+def refuse_equal_sides(pairs: NoisyCleanDataset, segment_length: int) -> None:
+    """Refuse pairs that teach nothing: every noisy side is its clean one, or one is silent.
+
+    Args:
+        pairs: Recorded pairs, of which some are looked at.
+        segment_length: How much of each is read, in samples.
+
+    Raises:
+        ValueError: If none of them can be learned from.
+
+    Notebook: 05
+    """
+    generator = torch.Generator().manual_seed(0)
+    found = set()
+    for number in _some(range(len(pairs))):
+        try:
+            noisy, clean = pairs.read_segment(number, segment_length, generator=generator)
+        except (ValueError, OSError):
+            continue
+        if float(noisy.abs().max()) < _SILENT or float(clean.abs().max()) < _SILENT:
+            found.add("silence on one side")
+        elif torch.equal(noisy, clean):
+            found.add("the same sound on both sides")
+        else:
+            return
+    if found:
+        raise ValueError(
+            f"noisy and clean must hold recordings with and without noise, got "
+            f"{' or '.join(sorted(found))} in every pair that was looked at; check both folders."
+        )
+
+
+def _why_silent(file: AudioFile) -> str:
+    """Say why nothing is heard in a file; an empty text if something is."""
+    for place in (0.0, 0.3, 0.6, 0.9):
+        sound, _ = load_audio(
+            file.path, mono=False, offset=place * file.duration, duration=_LOOK_SECONDS
+        )
+        level, folded = float(rms(sound).max()), float(rms(to_mono(sound)))
+        if folded > max(_SILENT, _CANCELLED * level):
+            return ""
+        if level > _SILENT:
+            return "whose channels cancel each other out (one is the other, turned upside down)"
+    return "in which all is silence"
+
+
+def _some(items: Sequence) -> list:
+    """Take some of many items, evenly spread."""
+    step = max(1, len(items) // _LOOK_FILES)
+    return list(items[::step])
+
+
+def _held_out(index: Index, held_out: Mapping[str, Sequence[str]] | None, name: str) -> list[str]:
+    """Take what was held out before, or choose."""
+    if held_out is None:
+        return choose_held_out(index, name="noisy and clean" if name == "pairs" else name)
+    return list(held_out[name])
 
 
 def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
@@ -261,9 +379,11 @@ def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
     """
     pairs = NoisyCleanDataset(noisy, clean)
     index: Index = {}
-    for number, name in enumerate(pairs.names):
+    numbers = range(len(pairs.names))
+    for number, duration in measure(numbers, pairs.duration, "noisy and clean").items():
+        name = pairs.names[number]
         key = group_of(Path(noisy) / name) or name
-        index.setdefault(key, []).append(AudioFile(name, pairs.duration(number)))
+        index.setdefault(key, []).append(AudioFile(name, duration))
     return index
 
 

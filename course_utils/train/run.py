@@ -7,7 +7,9 @@ import math
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,15 +19,15 @@ from torch.utils.data import DataLoader
 from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
 from course_utils.augmentation import Augmentation
-from course_utils.checkpoints import load_checkpoint, save_checkpoint, stopped_run
+from course_utils.checkpoints import is_of_run, load_checkpoint, save_checkpoint
 from course_utils.corpus import DATA_DIR
-from course_utils.distributed import joined, num_processes, rank, share_of
+from course_utils.distributed import gathered, joined, num_processes, rank, share_of
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
-from course_utils.files import written_whole
 from course_utils.losses import denoising_loss
 from course_utils.metrics import summarize
 from course_utils.models import Denoiser, MaskNet, count_parameters
-from course_utils.train.job import BATCH_SIZE, Job
+from course_utils.targets import reserved, write_whole
+from course_utils.train.job import BATCH_SIZE, Job, report_path
 from course_utils.train.material import (
     PAIRS_PER_EPOCH,
     SEGMENT_LENGTH,
@@ -34,6 +36,7 @@ from course_utils.train.material import (
     from_manifest,
     from_pairs,
 )
+from course_utils.train.sittings import describe, find_stopped, go_on
 from course_utils.training import fit, seed_everything, share_cores
 
 BATCHES_PER_EPOCH = PAIRS_PER_EPOCH // BATCH_SIZE
@@ -54,18 +57,32 @@ def train(job: Job) -> list[dict]:
 
     Notebook: 05
     """
-    with joined(job.device) as device:
-        is_first = rank() == 0
-        model, report, history = _train_together(job, device)
-    if is_first:  # the others are done
-        try:
-            report["test_scores"] = score(model.cpu())
-        except ImportError as error:  # PESQ is built from C, and not every machine can
-            print(f"not scored: {error}")
-            report["test_scores"] = None
-        save_checkpoint(job.output, model, metadata=report)
-        _write_json(Path(job.output).with_suffix(".json"), report)
+    with ExitStack() as stack:
+        with joined(job.device) as device:
+            is_first = rank() == 0
+            if is_first:
+                stack.enter_context(reserved(job.output))
+                job.refuse_targets()  # once more: another program may have been quicker
+            model, report, history = _train_together(job, device)
+        if is_first:  # the others are done
+            _finish(job, model, report)
     return history
+
+
+def _finish(job: Job, model: Denoiser, report: dict) -> None:
+    """Score a trained model, and write it with its report."""
+    try:
+        report["test_scores"] = score(model.cpu())
+    except ImportError as error:  # PESQ is built from C, and not every machine can
+        print(f"not scored: {error}")
+        report["test_scores"] = None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Stopped while the test clips were scored: {str(job.output)!r} is trained, but has "
+            "no scores and no report yet. The same command with resume=True writes them."
+        ) from None
+    save_checkpoint(job.output, model, metadata=report)
+    write_whole(report_path(job.output), json.dumps(report, indent=2) + "\n")
 
 
 def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, list[dict]]:
@@ -81,7 +98,8 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         _check_precision(device)
     seed_everything(job.seed)
     share_cores(job.workers, processes=int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    material = _find_material(job)
+    saved = find_stopped(job)
+    material = _find_material(job, saved["metadata"].get("held_out") if saved else None)
     train_loader = DataLoader(
         material.train_set, batch_size // processes, sampler=share_of(material.train_set),
         num_workers=job.workers, pin_memory=device.type == "cuda",
@@ -91,10 +109,13 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
     # This order of the weights in memory makes the convolutions a tenth quicker.
     model.to(device)
     model.to(memory_format=torch.channels_last)
-    report = {
+    report: dict = {
+        "run": uuid.uuid4().hex[:12],
         "command": " ".join(["python -m course_utils.train", *sys.argv[1:]]),
         "data": material.about,
         "data_fingerprint": material.fingerprint,
+        "held_out": material.held_out,
+        "left_out": [],
         "parameters": count_parameters(model),
         "batch_size": batch_size,
         "processes": processes,
@@ -104,14 +125,23 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         "version": __version__,
         "commit": _commit(),
         "torch": str(torch.__version__),
+        "config": asdict(job.config()),
     }
-    n_done = _epochs_done(job, report)
+    if saved is not None:
+        go_on(saved, report)
     if rank() == 0:
-        print(_plan(job, report, len(train_loader), n_done), flush=True)
+        print(_plan(job, report, len(train_loader), saved), flush=True)
+    tell = _reporter(board, report) if rank() == 0 else None
+
+    def after_epoch(history: list[dict]) -> None:
+        lost = [*material.train_set.left_out(), *material.validation_set.left_out()]
+        report["left_out"][:] = sorted({*report["left_out"], *gathered(lost)})
+        if tell is not None:
+            tell(history)
+
     history = fit(
         model, train_loader, validation_loader, denoising_loss, job.config(),
-        checkpoint_path=job.output, resume=job.resume, metadata=report,
-        on_epoch=_reporter(board, report) if rank() == 0 else None,
+        checkpoint_path=job.output, resume=job.resume, metadata=report, on_epoch=after_epoch,
     )  # fmt: skip
     steps = len(history) * len(train_loader)
     hours = steps * batch_size * SEGMENT_LENGTH / SAMPLE_RATE / 3600
@@ -120,7 +150,6 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
         "hours_of_mixtures": round(hours, 1),
         "minutes": round(history[-1]["seconds"] / 60, 1),
         "best_validation_loss": min(row["validation_loss"] for row in history),
-        "config": asdict(job.config()),
     }
     return model, report, history
 
@@ -143,17 +172,17 @@ def score(model: Denoiser) -> dict[str, float]:
     return {name: round(means[name], 3) for name in names}
 
 
-def _find_material(job: Job) -> Material:
+def _find_material(job: Job, held_out: dict | None) -> Material:
     """Read or list the data that the job names."""
     size = job.batch_size * BATCHES_PER_EPOCH
     if job.speech is not None and job.noise is not None:
         return from_folders(
-            job.speech, job.noise, validation=job.validation,
+            job.speech, job.noise, validation=job.validation, held_out=held_out or None,
             size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
         )  # fmt: skip
     if job.noisy is not None and job.clean is not None:
         return from_pairs(
-            job.noisy, job.clean, validation=job.validation,
+            job.noisy, job.clean, validation=job.validation, held_out=held_out or None,
             size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
         )  # fmt: skip
     return from_manifest(
@@ -170,27 +199,7 @@ def _check_precision(device: torch.device) -> None:
         )
 
 
-def _epochs_done(job: Job, report: dict) -> int:
-    """Count the epochs of the run to resume, and refuse to go on with other data."""
-    saved = stopped_run(job.output) if job.resume else None
-    if saved is None:
-        if Path(job.output).exists() and not job.force:
-            raise ValueError(
-                f"output {str(job.output)!r} has no stopped run beside it to resume; add --force "
-                "to replace it, or choose another name."
-            )
-        return 0
-    for name in ("data_fingerprint", "batch_size"):
-        if saved["metadata"].get(name) != report[name]:
-            raise ValueError(
-                f"resume must go on with the {name} of the stopped run, "
-                f"{saved['metadata'].get(name)}, got {report[name]}; give the same options, or "
-                "begin anew with --force in place of --resume."
-            )
-    return len(saved["history"])
-
-
-def _plan(job: Job, report: dict, batches: int, n_done: int) -> str:
+def _plan(job: Job, report: dict, batches: int, saved: dict | None) -> str:
     """Say in a few lines what the command is about to do."""
     config, processes = job.config(), report["processes"]
     ends = [f"{config.max_minutes:g} minutes"] if config.max_minutes is not None else []
@@ -209,8 +218,10 @@ def _plan(job: Job, report: dict, batches: int, n_done: int) -> str:
         "ends after": " or ".join(ends),
         "writes": f"{job.output}, after every epoch that is the best so far",
     }
-    if n_done:
-        lines["goes on"] = f"after {n_done} epoch(s) of a stopped run"
+    if not is_of_run(job.output, report["run"]):
+        lines["writes"] = f"{job.output}, at the end: until then the older one stays there"
+    if saved is not None:
+        lines["goes on"] = f"\n{'':<12} ".join(describe(saved, report, batches))
     elif job.resume:
         lines["goes on"] = "from the beginning: there is no stopped run"
     return "\n".join(f"{name:<12} {text}" for name, text in lines.items())
@@ -249,12 +260,6 @@ def _reporter(board, report: dict) -> Callable[[list[dict]], None]:
             board.flush()
 
     return tell
-
-
-def _write_json(path: Path, report: dict) -> None:
-    """Write a report, whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def last_sentence(error: Exception) -> str:
