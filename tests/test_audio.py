@@ -184,7 +184,7 @@ def test_an_mp3_without_a_length_in_its_header_is_read(tmp_path):
     tag = b"ID3\x04" + bytes(5) + b"\x40" + bytes(64)  # now the guess counts 64 bytes too many
     path.write_bytes(tag + frames)
     waveform, _ = load_audio(path)
-    assert waveform.shape[-1] < audio_info(path).num_frames  # the guess was too high
+    assert waveform.shape[-1] == audio_info(path).num_frames
     assert waveform.shape[-1] == pytest.approx(80000, abs=1500)
 
 
@@ -338,14 +338,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path, clip, monkeypatch, step, failure
 ):
     before = clip.read_bytes()
-    real_write = soundfile.write
+    real_write = soundfile.SoundFile.write
 
-    def broken(name, *args, **options):
+    def broken(*arguments):
         if step == "write":
-            real_write(name, *args, **options)  # half the work is on the disk when it fails
+            real_write(*arguments)  # half the work is on the disk when it fails
         raise failure
 
-    monkeypatch.setattr(*((soundfile, "write") if step == "write" else (os, "replace")), broken)
+    place = (soundfile.SoundFile, "write") if step == "write" else (os, "replace")
+    monkeypatch.setattr(*place, broken)
     expected = ValueError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="no space" if expected is ValueError else None):
         save_audio(clip, noise(1, 100), 16000, overwrite=True)
