@@ -25,10 +25,10 @@ from course_utils.containers import CutShort, Part, PartFile, Survey, survey
 from course_utils.files import FFMPEG_SUFFIXES, VIDEO_SUFFIXES
 from course_utils.validate import existing_file
 
-_FOR_FFMPEG = ("MP4", "MATROSKA", "ASF", "AVI")
+_FOR_FFMPEG = ("MP4", "MATROSKA", "ASF", "AVI", "MPEG in WAV")
 _LOST_SECONDS = 0.5  # a codec's first and last frames may be left out
 _COUNTED = 2**20  # samples that are read at once only to be counted
-_UNKNOWN_LENGTH = 2**40
+_RUN_UP = 10_000  # samples; a frame of MP3 needs those before it
 _REMEMBERED = 4096  # recordings; looking again at one that did not change costs nothing
 
 
@@ -134,11 +134,11 @@ class Recording:
                 continue
             with _decoder(self.path, part) as file:
                 left = length - start
-                seeks = file.seekable()
-                if seeks and start:
+                skip = start  # some codecs can only be read from the beginning
+                if start and file.can_seek and not part.open_ended:
+                    skip = min(start, _RUN_UP if file.format == "MP3" else 0)
                     with _hushed(file):
-                        file.seek(start)
-                skip = 0 if seeks else start  # some codecs can only be read from the beginning
+                        file.seek(start - skip)
                 start = 0
                 while left:
                     with _hushed(file):
@@ -228,9 +228,7 @@ def _with_soundfile(path: Path, found: Survey) -> Recording:
     shapes = set()
     for part in found.parts:
         with _decoder(path, part) as file:
-            num_frames = file.frames
-            if num_frames > _UNKNOWN_LENGTH:
-                num_frames = _count(file)
+            num_frames = _count(file) if part.open_ended else file.frames
             shapes.add((file.samplerate, file.channels))
             parts.append((part, num_frames))
             if len(parts) == 1:
@@ -274,14 +272,31 @@ def _with_ffmpeg(path: Path, found: Survey, sound: ffmpeg.Sound) -> Recording:
     return Recording(path, info, sound.tags, left_behind=sound.left_behind, sound=sound)
 
 
+class _Decoder(soundfile.SoundFile):
+    """soundfile, which seeks only when it is told to.
+
+    It would seek behind every block that was read, to the place where it stands. An MP3 decoder
+    begins anew there, and the first frame lacks what the one before holds of it: a click.
+    """
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether the codec can begin anywhere."""
+        return super().seekable()
+
+    def seekable(self) -> bool:
+        """Say no, to be left alone."""
+        return False
+
+
 @contextmanager
-def _decoder(path: Path, part: Part) -> Iterator[soundfile.SoundFile]:
+def _decoder(path: Path, part: Part) -> Iterator[_Decoder]:
     """Open a part with soundfile: a whole file by its name, which is quicker, or a piece of it."""
     whole = part == Part(0, path.stat().st_size) and os.name != "nt"
     source = os.fsencode(path) if whole else PartFile(path, part)
     try:
         with _hushed():
-            file = soundfile.SoundFile(source)
+            file = _Decoder(source)
         try:
             yield file
         finally:

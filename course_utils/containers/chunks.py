@@ -18,6 +18,7 @@ _SLACK_SECONDS = 0.1  # so little behind the promised sound is nobody's recordin
 _OPEN_32 = 0x7FFF0000  # who writes to a pipe cannot know the length, and writes a huge one
 # Chunks about the samples themselves, which are no longer true of others.
 _ABOUT_SAMPLES = (b"fmt ", b"data", b"fact", b"ds64", b"PEAK", b"levl", b"JUNK", b"junk", b"PAD ")
+_MPEG = (0x50, 0x55)  # codings that only guess at their length
 _EXTENDED = 0xFFFE  # a format that says which channel is which loudspeaker
 _NO_SOUND = (
     b"LIST",
@@ -103,9 +104,16 @@ def chunk_survey(source: Source) -> Survey | None:
             chunks = list(_other_chunks(source, part, grammar))
     if not parts:
         return None
+    if container == "WAV" and _coding(chunks) in _MPEG:
+        container = "MPEG in WAV"
     if len(parts) > 1:
         notes.append(f"{len(parts)} recordings stand in one file, and all are read")
     return Survey(container, tuple(parts), tuple(notes), tuple(chunks))
+
+
+def _coding(chunks: list[tuple[bytes, bytes]]) -> int:
+    """Read how the samples of a WAV file are coded."""
+    return int.from_bytes(dict(chunks).get(b"fmt ", b"")[:2], "little")
 
 
 def _grammar_at(source: Source, start: int) -> _Grammar | None:
@@ -156,7 +164,11 @@ def _part(source: Source, start: int, grammar: _Grammar) -> tuple[Part, str, int
         large = 2**63
     if promised > present:
         if promised >= large - grammar.before_samples - grammar.header:
-            return Part(start, source.size), "", source.size
+            if grammar.container != "CAF":  # the decoder knows what is meant
+                return Part(start, source.size), "", source.size
+            _, frame = _speed(source, known, grammar)
+            ended = _mended(start, present - present % frame, frame, chunk, known, grammar)
+            return Part(start, source.size, patches=tuple(ended)), "", source.size
         raise CutShort(f"it was cut short: {promised - present} bytes are missing")
     end = body + promised
     tail = end + (-end % grammar.align)

@@ -20,14 +20,14 @@ class Part:
         stop: The byte behind its last one.
         prefix: Bytes that the decoder sees in front of it.
         patches: Bytes that the decoder sees instead of others: place in the file, new bytes.
-        num_frames: Samples in each channel, where the container tells better than the decoder.
+        open_ended: Whether it does not tell its length, so that it must be counted.
     """
 
     start: int
     stop: int
     prefix: bytes = b""
     patches: tuple[tuple[int, bytes], ...] = ()
-    num_frames: int | None = None
+    open_ended: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from course_utils.containers.parts import CutShort, Part, Source, Survey, is_slack, skip_tag
 
+_MOST_SAMPLES = 2**36 - 1  # a FLAC file counts its samples with 36 bits
 _ABOUT_RECORDING = (2, 4, 5, 6)  # of an application, titles, cue points, pictures
 _STREAMINFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")  # always the first block of a FLAC file
 
@@ -38,8 +39,13 @@ def flac_survey(source: Source) -> Survey | None:
     stops = [*starts[1:], source.size]
     parts = tuple(Part(*ends) for ends in zip(starts, stops, strict=True))
     blocks = tuple(_flac_blocks(source, start))
-    if len(parts) == 1:
+    if not source.number(start + 21, 5) & _MOST_SAMPLES:  # written to a pipe
+        patches = ((start + 21, bytes([source.number(start + 21, 1) | 0x0F]) + b"\xff" * 4),)
+        parts = (Part(start, parts[0].stop, patches=patches, open_ended=True), *parts[1:])
+    elif len(parts) == 1:
         return Survey("FLAC", (Part(0, source.size),), chunks=blocks)
+    if len(parts) == 1:
+        return Survey("FLAC", parts, chunks=blocks)
     note = f"{len(parts)} recordings stand in one file, and all are read"
     return Survey("FLAC", parts, (note,), blocks)
 
