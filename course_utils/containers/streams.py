@@ -229,7 +229,10 @@ def mp3_survey(source: Source) -> Survey | None:
     if torn:
         notes.append("its last frame is not whole, so it may have been longer")
     pictures = ("cover picture",) if 0 <= source.find(b"APIC", 0) < runs[0].start else ()
-    parts = tuple(_mp3_part(run) for run in runs)
+    if len(runs) == 1 and source.read(source.size - 128, 3) == b"TAG":
+        runs[0].stop = source.size  # titles of the old kind stand behind
+    titles = source.read(0, runs[0].start) if source.read(0, 3) == b"ID3" else b""
+    parts = tuple(_mp3_part(run, titles if run is runs[0] else b"") for run in runs)
     return Survey("MP3", parts, tuple(notes), left_behind=pictures)
 
 
@@ -303,10 +306,10 @@ def _index(source: Source, place: int, header: bytes) -> int | None:
     return int.from_bytes(head[14:18], "big") if head[:4] == b"VBRI" else None
 
 
-def _mp3_part(run: _Run) -> Part:
-    """Hand the frames on with a first one that counts them as they are."""
+def _mp3_part(run: _Run, titles: bytes) -> Part:
+    """Hand the frames on with titles in front, and a first one that counts them as they are."""
     if run.promised is not None and 0 <= run.promised - run.num_frames <= _TOLERATED:
-        return Part(run.start, run.stop)
+        return Part(run.start, run.stop, prefix=titles)
     header = run.header
     for bits in range(1, 15):  # the smallest frame of this kind that holds a header of Xing
         header = bytes(
@@ -320,4 +323,4 @@ def _mp3_part(run: _Run) -> Part:
     size = _frame_length(header) + run.stop - start
     frame = header + bytes(offset - 4) + count + size.to_bytes(4, "big")
     prefix = frame.ljust(_frame_length(header), b"\0") if run.kind[1] == 3 else b""
-    return Part(start, run.stop, prefix=prefix)
+    return Part(start, run.stop, prefix=titles + prefix)
