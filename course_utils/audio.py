@@ -36,7 +36,12 @@ SAMPLE_RATE = 16_000
 _SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT": torch.float32, "DOUBLE": torch.float64}
 _SUFFIX_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-_MAX_KERNEL_SIZE = 20_000_000
+_MAX_KERNEL_SIZE = 2_000_000  # numbers; common pairs of rates need less
+_TAPS_AT_ONCE = 2**20
+_MAX_RATIO = 1000  # of two rates; beyond it a file's header is wrong, and memory overflows
+# torchaudio's defaults
+_FILTER_WIDTH = 6
+_ROLLOFF = 0.99
 _READ_BACK = 2**20  # samples at once
 
 
@@ -235,7 +240,9 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
     """Change the sample rate, with everything above the lower Nyquist frequency removed first.
 
     A thin cover over `torchaudio.functional.resample` (a sinc filter with a Hann window,
-    6 zero crossings wide on each side, roll-off 0.99) that keeps the dtype and fits into memory.
+    6 zero crossings wide on each side, roll-off 0.99) that keeps the dtype. Rates with hardly a
+    common divisor, such as 44056 and 16000, would make torchaudio keep thousands of filters, most
+    of them zeros; for those the same filter is computed here, without the zeros.
 
     Args:
         waveform: Float tensor (..., time).
@@ -247,7 +254,7 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
 
     Raises:
         TypeError: A rate that is not an integer.
-        ValueError: A rate below 1, or a pair of rates with hardly a common divisor.
+        ValueError: A rate below 1, or two that differ by a factor of more than 1000.
 
     Source: https://ccrma.stanford.edu/~jos/resample/
     Notebook: 02
@@ -256,18 +263,43 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
     validate_integer(new_freq, "new_freq", minimum=1)
     if orig_freq == new_freq:
         return waveform.clone()
+    if max(orig_freq, new_freq) > _MAX_RATIO * min(orig_freq, new_freq):
+        raise ValueError(
+            f"orig_freq and new_freq must differ by a factor of at most {_MAX_RATIO}, got "
+            f"{orig_freq} and {new_freq}; check the rate that the recording tells."
+        )
     divisor = math.gcd(orig_freq, new_freq)
     old = orig_freq // divisor
     new = new_freq // divisor
-    # torchaudio keeps one filter for each of `new` output phases: prime rates fill the memory.
-    if new * (old + 13 * max(1.0, old / new)) > _MAX_KERNEL_SIZE:
-        raise ValueError(
-            f"orig_freq and new_freq must share a larger divisor, got {orig_freq} and {new_freq} "
-            f"(divisor {divisor}); choose common rates such as 16000, 22050, 44100 or 48000."
-        )
     work = waveform if waveform.dtype in (torch.float32, torch.float64) else waveform.float()
-    resampled = torchaudio.functional.resample(work, orig_freq, new_freq)
+    # torchaudio keeps one filter for each of `new` output phases, as long as `old` samples.
+    if new * (old + 13 * max(1.0, old / new)) <= _MAX_KERNEL_SIZE:
+        resampled = torchaudio.functional.resample(work, orig_freq, new_freq)
+    else:
+        resampled = _resample_sparsely(work, old, new)
     return resampled.to(waveform.dtype)
+
+
+def _resample_sparsely(waveform: Tensor, old: int, new: int) -> Tensor:
+    """Apply torchaudio's filter sample by sample: each one out sees only the few in around it."""
+    base = min(old, new) * _ROLLOFF
+    reach = math.ceil(_FILTER_WIDTH * old / base)  # samples on each side
+    num_out = math.ceil(waveform.shape[-1] * new / old)
+    padded = torch.nn.functional.pad(waveform, (reach, reach + 1))
+    taps = torch.arange(2 * reach + 1, device=waveform.device)
+    pieces = []
+    size = max(1, _TAPS_AT_ONCE // len(taps))
+    for begin in range(0, num_out, size):
+        wanted = torch.arange(begin, min(begin + size, num_out), device=waveform.device)
+        first = wanted * old // new  # the sample at or before each place
+        behind = (wanted * old - first * new).double() / new  # and how far behind it the place is
+        distance = (taps - reach - behind[:, None]) * (base / old)  # in zero crossings
+        window = torch.cos(
+            distance.clamp(-_FILTER_WIDTH, _FILTER_WIDTH) * (torch.pi / (2 * _FILTER_WIDTH))
+        ).square()
+        weight = torch.sinc(distance) * window * (base / old)  # (out, tap)
+        pieces.append((padded[..., first[:, None] + taps] * weight.to(padded.dtype)).sum(dim=-1))
+    return torch.cat(pieces, dim=-1)
 
 
 def to_mono(waveform: Tensor) -> Tensor:
