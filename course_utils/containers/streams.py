@@ -152,6 +152,7 @@ _KILOBITS = {  # by version (1, or 2 for 2 and 2.5) and layer
 }
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _SEARCHED = 65_536  # bytes in which a first frame must come
+_LOST_AT_ONCE = 40  # frames, a second; more than one damaged place can explain
 _TOLERATED = 2  # frames; some programs count the one that holds the count
 
 
@@ -215,11 +216,17 @@ def mp3_survey(source: Source) -> Survey | None:
     if not runs:
         return None
     notes = []
-    for run in runs:
-        missing = 0 if run.promised is None else run.promised - run.num_frames
-        if missing > _TOLERATED:
+    for number, run in enumerate(runs):
+        if run.promised is None or run.promised < 0:
+            continue
+        missing = run.promised - run.num_frames
+        for other in runs[number + 1 :]:  # damage within divides a recording
+            if missing <= 0 or other.promised is not None:
+                break
+            missing -= other.num_frames
+        if missing > _TOLERATED + lost * _LOST_AT_ONCE:
             raise CutShort(f"it was cut short: {missing} of {run.promised} frames are missing")
-        if missing < 0:
+        if run.promised < run.num_frames:
             notes.append(f"its header counts {run.promised} of {run.num_frames} frames")
     counted = sum(run.promised is not None for run in runs)
     if counted > 1 or len({run.kind for run in runs}) > 1:
@@ -322,5 +329,6 @@ def _mp3_part(run: _Run, titles: bytes) -> Part:
     start = run.start + run.index
     size = _frame_length(header) + run.stop - start
     frame = header + bytes(offset - 4) + count + size.to_bytes(4, "big")
-    prefix = frame.ljust(_frame_length(header), b"\0") if run.kind[1] == 3 else b""
-    return Part(start, run.stop, prefix=titles + prefix)
+    if run.kind[1] != 3:  # the older layers have no such frame
+        return Part(run.start, run.stop, prefix=titles, open_ended=True)
+    return Part(start, run.stop, prefix=titles + frame.ljust(_frame_length(header), b"\0"))
