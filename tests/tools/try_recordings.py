@@ -77,7 +77,8 @@ def sound(rate: int, channels: int) -> np.ndarray:
 WRITTEN = (  # by soundfile: container, codec, rate, channels
     *(("WAV", codec, 16_000, 1) for codec in ("PCM_U8", "PCM_16", "FLOAT", "ALAW", "IMA_ADPCM")),
     *(("WAV", codec, 8000, 1) for codec in ("GSM610", "MS_ADPCM", "ULAW", "G721_32")),
-    *(("WAV", "PCM_24", 48_000, channels) for channels in (2, 6, 64)),
+    ("WAV", "PCM_24", 48_000, 6),
+    ("WAV", "PCM_24", 8000, 64),
     *(("WAVEX", "PCM_16", 44_100, 2), ("RF64", "PCM_16", 44_100, 2), ("W64", "PCM_24", 48_000, 2)),
     *(
         ("AIFF", "PCM_16", 22_050, 2),
