@@ -122,7 +122,7 @@ def ogg_survey(source: Source) -> Survey | None:
         if len(head) < 27 or len(lengths) < head[26] or end > source.size:
             raise CutShort("it was cut short: its last page is not whole")
         is_first, ended = bool(head[5] & 2), bool(head[5] & 4)
-        if is_first and not begins:
+        if (is_first and not begins) or not starts:
             starts.append(place)
             numbers = {}
         begins = is_first

@@ -154,6 +154,7 @@ def mutated_files(tries: int, folder: Path) -> int:
         path = folder / f"file.{suffix}"
         soundfile.write(path, noise(1), RATE, codec, format=container)
         path.write_bytes(mutate(path.read_bytes(), chance))
+        words = ""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -161,10 +162,11 @@ def mutated_files(tries: int, folder: Path) -> int:
             good = bool(waveform.isfinite().all())
             good &= waveform.shape[-1] == open_audio(path).info.num_frames
         except ValueError as error:
-            good = "\n" not in str(error) and str(error).endswith(".")
+            words = str(error)
+            good = "\n" not in words and words.endswith(".")
         survived += good
         if not good:
-            print(f"  {container} {codec}, try {number}")
+            print(f"  {container} {codec}, try {number}: {words or 'another length'}")
     return survived
 
 
