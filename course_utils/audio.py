@@ -1,14 +1,17 @@
 """Read, write, check, resample and fold down audio.
 
 Every waveform is a float tensor of shape (..., time) with samples between -1 and 1; files are
-read and written as (channel, time). Files go through soundfile, which reads WAV, FLAC, Ogg and
-MP3 with nothing else installed; `torchaudio.load` needs FFmpeg and TorchCodec since version 2.9.
+read and written as (channel, time). Files are read by `readers`: through soundfile, which takes
+WAV, FLAC, Ogg and MP3 with nothing else installed, and other kinds through FFmpeg, if it is there.
+`torchaudio.load` needs FFmpeg and TorchCodec for all of them since version 2.9.
 """
 
+import errno
 import math
 import os
-import struct
-from dataclasses import dataclass
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,8 @@ import torchaudio.functional
 from torch import Tensor
 
 from course_utils.files import written_whole
+from course_utils.readers import AudioInfo, open_audio
 from course_utils.validate import (
-    existing_file,
     existing_folder,
     validate_choice,
     validate_integer,
@@ -33,36 +36,20 @@ SAMPLE_RATE = 16_000
 _SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT": torch.float32, "DOUBLE": torch.float64}
 _SUFFIX_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-_MAX_KERNEL_SIZE = 20_000_000
-_MP3_SLACK = 0.1  # seconds; an MP3 file without a length in its header has an estimated one
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What an audio file says about itself, read without loading the samples.
-
-    Attributes:
-        sample_rate: Samples per second and channel.
-        num_channels: 1 for mono, 2 for stereo.
-        num_frames: Samples in each channel.
-        duration: Seconds, num_frames / sample_rate.
-        subtype: How one sample is stored, for example "PCM_16" or "FLOAT".
-        format: The container, for example "WAV" or "FLAC".
-    """
-
-    sample_rate: int
-    num_channels: int
-    num_frames: int
-    duration: float
-    subtype: str
-    format: str
+_MAX_KERNEL_SIZE = 2_000_000  # numbers; common pairs of rates need less
+_TAPS_AT_ONCE = 2**20
+_MAX_RATIO = 1000  # of two rates; beyond it a file's header is wrong, and memory overflows
+# torchaudio's defaults
+_FILTER_WIDTH = 6
+_ROLLOFF = 0.99
+_READ_BACK = 2**20  # samples at once
 
 
 def audio_info(path: str | os.PathLike) -> AudioInfo:
-    """Look at an audio file without loading its samples.
+    """Look at an audio file without keeping its samples.
 
     Args:
-        path: A WAV, FLAC, Ogg or MP3 file.
+        path: A WAV, FLAC, Ogg or MP3 file; with FFmpeg, any other kind of sound, or a video.
 
     Returns:
         The file's rate, channels, frames, duration in seconds, subtype and format.
@@ -74,15 +61,7 @@ def audio_info(path: str | os.PathLike) -> AudioInfo:
 
     Notebook: 02
     """
-    with _open_audio(path) as file:
-        return AudioInfo(
-            sample_rate=file.samplerate,
-            num_channels=file.channels,
-            num_frames=file.frames,
-            duration=file.frames / file.samplerate,
-            subtype=file.subtype,
-            format=file.format,
-        )
+    return open_audio(path).info
 
 
 def load_audio(
@@ -98,7 +77,7 @@ def load_audio(
     Integers of b bits are divided by 2**(b - 1), so 16-bit samples by 32768.
 
     Args:
-        path: A WAV, FLAC, Ogg or MP3 file.
+        path: A WAV, FLAC, Ogg or MP3 file; with FFmpeg, any other kind of sound, or a video.
         sample_rate: Resample to this rate in Hz; None keeps the file's own.
         mono: Average all channels into one; False keeps them.
         offset: Seconds to skip at the start.
@@ -106,6 +85,9 @@ def load_audio(
 
     Returns:
         The waveform (channel, time), channel = 1 when mono, and its sample rate in Hz.
+
+    Warns:
+        UserWarning: The file holds more than it promises, or is damaged, and is read to its end.
 
     Raises:
         TypeError: A path, rate or time of the wrong type.
@@ -119,18 +101,21 @@ def load_audio(
     validate_number(offset, "offset", minimum=0)
     if duration is not None:
         validate_number(duration, "duration", above=0)
-    with _open_audio(path) as file:
-        file_rate = file.samplerate
-        start = round(offset * file_rate)
-        if start >= file.frames:
-            raise ValueError(
-                f"offset must be inside the file, got {offset} s for a file of "
-                f"{file.frames / file_rate:.3f} s; choose a smaller one."
-            )
-        num_frames = file.frames - start
-        if duration is not None:
-            num_frames = min(num_frames, max(1, round(duration * file_rate)))
-        samples = _read_frames(file, path, start, num_frames)
+    recording = open_audio(path)
+    file_rate = recording.info.sample_rate
+    total = recording.info.num_frames
+    start = round(offset * file_rate)
+    if start >= total:
+        raise ValueError(
+            f"offset must be inside the file, got {offset} s for a file of "
+            f"{total / file_rate:.3f} s; choose a smaller one."
+        )
+    num_frames = total - start
+    if duration is not None:
+        num_frames = min(num_frames, max(1, round(duration * file_rate)))
+    if recording.info.note:
+        warnings.warn(f"{os.fspath(path)!r}: {recording.info.note}.", stacklevel=2)
+    samples = recording.read(start, num_frames)
     waveform = torch.from_numpy(samples.T.copy())  # (time, channel) -> (channel, time)
     validate_waveform(waveform, name=f"the audio in {os.fspath(path)!r}")
     if mono:
@@ -184,10 +169,15 @@ def save_audio(
             f"path must be a new name, got {str(target)!r}, which exists; choose another one, or "
             "pass overwrite=True for a file."
         )
-    samples = encode(waveform, subtype)
+    encode(waveform, subtype)  # or say now that the file would cut samples off
+    rows = waveform.reshape(-1, waveform.shape[-1])  # (channel, time)
     try:
-        with written_whole(target) as temporary:
-            soundfile.write(temporary, samples, sample_rate, subtype=subtype, format=file_format)
+        with written_whole(target, exclusive=not overwrite) as temporary:
+            write_blocks(
+                temporary, [rows], sample_rate, len(rows), subtype=subtype, file_format=file_format
+            )
+    except FileExistsError:
+        raise
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(
             f"path must be a file that can be written, got {str(target)!r} ({error}); check the "
@@ -195,11 +185,64 @@ def save_audio(
         ) from error
 
 
+def write_blocks(
+    path: str | os.PathLike,
+    blocks: Iterable[Tensor],
+    sample_rate: int,
+    num_channels: int,
+    *,
+    subtype: str,
+    file_format: str,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a sound file block by block, and read it back: on a full disk some say nothing.
+
+    Args:
+        path: The file; what is there is replaced.
+        blocks: Pieces (channel, time), one after the other.
+        sample_rate: Samples per second.
+        num_channels: Channels of each block.
+        subtype: How a sample is stored, one of those of `save_audio`.
+        file_format: The container, by soundfile's name.
+        tags: Title, artist and so on, by soundfile's names; what the container cannot hold is
+            left out.
+
+    Raises:
+        OSError: What can be read back is not what was written.
+        ValueError: Samples beyond full scale, which integers would cut off.
+
+    Notebook: 02
+    """
+    name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
+    written = 0  # checksums
+    with soundfile.SoundFile(
+        name, "w", sample_rate, num_channels, subtype, format=file_format
+    ) as file:
+        for key, text in (tags or {}).items():
+            setattr(file, key, text)
+        for block in blocks:
+            samples = np.ascontiguousarray(encode(block, subtype))
+            file.write(samples)
+            written = zlib.crc32(samples.data, written)
+    dtype = {"FLOAT": "float32", "DOUBLE": "float64"}.get(subtype, "int32")
+    read = 0
+    try:
+        with soundfile.SoundFile(name) as file:
+            while len(samples := file.read(_READ_BACK, dtype, always_2d=True)):
+                read = zlib.crc32(samples.data, read)
+    except soundfile.LibsndfileError as error:
+        raise OSError(errno.EIO, "what was written cannot be read back") from error
+    if read != written:
+        raise OSError(errno.EIO, "what can be read back is not what was written")
+
+
 def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
     """Change the sample rate, with everything above the lower Nyquist frequency removed first.
 
     A thin cover over `torchaudio.functional.resample` (a sinc filter with a Hann window,
-    6 zero crossings wide on each side, roll-off 0.99) that keeps the dtype and fits into memory.
+    6 zero crossings wide on each side, roll-off 0.99) that keeps the dtype. Rates with hardly a
+    common divisor, such as 44056 and 16000, would make torchaudio keep thousands of filters, most
+    of them zeros; for those the same filter is computed here, without the zeros.
 
     Args:
         waveform: Float tensor (..., time).
@@ -211,7 +254,7 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
 
     Raises:
         TypeError: A rate that is not an integer.
-        ValueError: A rate below 1, or a pair of rates with hardly a common divisor.
+        ValueError: A rate below 1, or two that differ by a factor of more than 1000.
 
     Source: https://ccrma.stanford.edu/~jos/resample/
     Notebook: 02
@@ -220,18 +263,43 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
     validate_integer(new_freq, "new_freq", minimum=1)
     if orig_freq == new_freq:
         return waveform.clone()
+    if max(orig_freq, new_freq) > _MAX_RATIO * min(orig_freq, new_freq):
+        raise ValueError(
+            f"orig_freq and new_freq must differ by a factor of at most {_MAX_RATIO}, got "
+            f"{orig_freq} and {new_freq}; check the rate that the recording tells."
+        )
     divisor = math.gcd(orig_freq, new_freq)
     old = orig_freq // divisor
     new = new_freq // divisor
-    # torchaudio keeps one filter for each of `new` output phases: prime rates fill the memory.
-    if new * (old + 13 * max(1.0, old / new)) > _MAX_KERNEL_SIZE:
-        raise ValueError(
-            f"orig_freq and new_freq must share a larger divisor, got {orig_freq} and {new_freq} "
-            f"(divisor {divisor}); choose common rates such as 16000, 22050, 44100 or 48000."
-        )
     work = waveform if waveform.dtype in (torch.float32, torch.float64) else waveform.float()
-    resampled = torchaudio.functional.resample(work, orig_freq, new_freq)
+    # torchaudio keeps one filter for each of `new` output phases, as long as `old` samples.
+    if new * (old + 13 * max(1.0, old / new)) <= _MAX_KERNEL_SIZE:
+        resampled = torchaudio.functional.resample(work, orig_freq, new_freq)
+    else:
+        resampled = _resample_sparsely(work, old, new)
     return resampled.to(waveform.dtype)
+
+
+def _resample_sparsely(waveform: Tensor, old: int, new: int) -> Tensor:
+    """Apply torchaudio's filter sample by sample: each one out sees only the few in around it."""
+    base = min(old, new) * _ROLLOFF
+    reach = math.ceil(_FILTER_WIDTH * old / base)  # samples on each side
+    num_out = math.ceil(waveform.shape[-1] * new / old)
+    padded = torch.nn.functional.pad(waveform, (reach, reach + 1))
+    taps = torch.arange(2 * reach + 1, device=waveform.device)
+    pieces = []
+    size = max(1, _TAPS_AT_ONCE // len(taps))
+    for begin in range(0, num_out, size):
+        wanted = torch.arange(begin, min(begin + size, num_out), device=waveform.device)
+        first = wanted * old // new  # the sample at or before each place
+        behind = (wanted * old - first * new).double() / new  # and how far behind it the place is
+        distance = (taps - reach - behind[:, None]) * (base / old)  # in zero crossings
+        window = torch.cos(
+            distance.clamp(-_FILTER_WIDTH, _FILTER_WIDTH) * (torch.pi / (2 * _FILTER_WIDTH))
+        ).square()
+        weight = torch.sinc(distance) * window * (base / old)  # (out, tap)
+        pieces.append((padded[..., first[:, None] + taps] * weight.to(padded.dtype)).sum(dim=-1))
+    return torch.cat(pieces, dim=-1)
 
 
 def to_mono(waveform: Tensor) -> Tensor:
@@ -286,93 +354,6 @@ def encode(waveform: Tensor, subtype: str) -> np.ndarray:
     full_scale = 2 ** (bits - 1)
     integers = torch.round(samples.double() * full_scale).clamp(-full_scale, full_scale - 1)
     return (integers.long() << (32 - bits)).to(torch.int32).numpy()
-
-
-def _open_audio(path: str | os.PathLike) -> soundfile.SoundFile:
-    """Open a file for reading; every way in which that fails becomes one sentence."""
-    source = existing_file(path)
-    shown = repr(str(source))
-    if source.stat().st_size == 0:
-        raise ValueError(f"path must hold samples, got {shown} of 0 bytes; export it again.")
-    if missing := _missing_wav_bytes(source):
-        raise ValueError(
-            f"path must be a whole file, got {shown}, which was cut short ({missing} bytes are "
-            "missing); copy or export it again."
-        )
-    try:
-        file = soundfile.SoundFile(str(source))
-    except soundfile.LibsndfileError as error:
-        raise ValueError(
-            f"path must be audio that soundfile can read, got {shown} of "
-            f"{source.stat().st_size} bytes ({error.error_string}); export it as WAV or FLAC."
-        ) from error
-    if file.frames == 0:
-        file.close()
-        raise ValueError(f"path must hold samples, got {shown} without any; export it again.")
-    return file
-
-
-def _missing_wav_bytes(source: Path) -> int:
-    """Count the bytes a RIFF/WAV header promises and the file lacks; 0 for other formats.
-
-    The reading library plays what is left of a truncated WAV without a word, and half a clip
-    beside a whole one is no pair. Programs that write to a pipe do not know the length and put
-    a number near 2**31 or 2**32 there: such files are taken as they are.
-    """
-    size = source.stat().st_size
-    with source.open("rb") as file:
-        if file.read(12)[:4] != b"RIFF":
-            return 0
-        while len(header := file.read(8)) == 8:
-            chunk, length = struct.unpack("<4sI", header)
-            if chunk == b"data":
-                unknown = length >= 0x7FFF0000
-                return 0 if unknown else max(0, file.tell() + length - size)
-            file.seek(length + length % 2, os.SEEK_CUR)
-    return 0
-
-
-def _read_frames(file: soundfile.SoundFile, path, start: int, num_frames: int):
-    """Read (num_frames, channel) float32 samples, or say that the file is cut short."""
-    damage = None
-    try:
-        file.seek(start)
-        samples = file.read(num_frames, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        damage = error
-        samples = np.zeros((0, file.channels), dtype=np.float32)
-    refuse_damaged(path, file, num_read=len(samples), num_frames=num_frames, damage=damage)
-    return samples
-
-
-def refuse_damaged(
-    path: str | os.PathLike,
-    file: soundfile.SoundFile,
-    *,
-    num_read: int,
-    num_frames: int,
-    damage: Exception | None = None,
-) -> None:
-    """Refuse a file of which less could be read than its header promises.
-
-    Args:
-        path: Where it lies.
-        file: The file, open or closed.
-        num_read: Frames that could be read.
-        num_frames: Frames that were asked for.
-        damage: What soundfile said when it could not go on.
-
-    Raises:
-        ValueError: Frames are missing.
-
-    Notebook: 02
-    """
-    slack = round(_MP3_SLACK * file.samplerate) if file.format == "MP3" and num_read else 0
-    if damage or num_read < num_frames - slack:
-        raise ValueError(
-            f"path {os.fspath(path)!r} was cut short or damaged ({num_read} of {num_frames} "
-            "frames could be read); copy or export it again."
-        ) from damage
 
 
 def _file_format(target: Path, subtype: str) -> str:

@@ -27,13 +27,16 @@ FFMPEG_SUFFIXES = (
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".3gp", ".avi")
 """Names of video, and of voice messages that look like one; their sound needs FFmpeg."""
 
-AUDIO_SUFFIXES = DECODED_SUFFIXES
+AUDIO_SUFFIXES = DECODED_SUFFIXES + FFMPEG_SUFFIXES
 """Names of files that are taken for sound in a folder."""
 
 WRITABLE_SUFFIXES = (".wav", ".flac")
 """What the course writes."""
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}-(\d+)\.tmp(\.\w+)?")
+VIDEO_TARGETS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Videos that get another sound."""
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}-(\d+)\.tmp(\.\w+)*")
 _STALE_SECONDS = 600  # nothing writes to a file that long and then goes on, but a stopped program
 _FORGOTTEN_SECONDS = 86_400  # of another machine nobody here knows which programs run
 _swept: set[str] = set()

@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 LESSONS = [f"notebooks/{file.stem}" for file in sorted(ROOT.glob("notebooks/0*.ipynb"))]
 API = "site/api"
-BESIDE = ["notebooks/glossary", "notebooks/model_comparison", API, "data/README"]
+BESIDE = [
+    *("notebooks/recordings", "notebooks/glossary", "notebooks/model_comparison"),
+    *(API, "data/README"),
+]
 ABOUT = ["CONTRIBUTING", "CHANGELOG"]
 
 project = "Noise cancellation with PyTorch"

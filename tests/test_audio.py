@@ -7,9 +7,11 @@ import pytest
 import scipy.signal
 import soundfile
 import torch
+import torchaudio.functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course_utils import audio
 from course_utils.audio import (
     SAMPLE_RATE,
     AudioInfo,
@@ -184,7 +186,7 @@ def test_an_mp3_without_a_length_in_its_header_is_read(tmp_path):
     tag = b"ID3\x04" + bytes(5) + b"\x40" + bytes(64)  # now the guess counts 64 bytes too many
     path.write_bytes(tag + frames)
     waveform, _ = load_audio(path)
-    assert waveform.shape[-1] < audio_info(path).num_frames  # the guess was too high
+    assert waveform.shape[-1] == audio_info(path).num_frames
     assert waveform.shape[-1] == pytest.approx(80000, abs=1500)
 
 
@@ -338,14 +340,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path, clip, monkeypatch, step, failure
 ):
     before = clip.read_bytes()
-    real_write = soundfile.write
+    real_write = soundfile.SoundFile.write
 
-    def broken(name, *args, **options):
+    def broken(*arguments):
         if step == "write":
-            real_write(name, *args, **options)  # half the work is on the disk when it fails
+            real_write(*arguments)  # half the work is on the disk when it fails
         raise failure
 
-    monkeypatch.setattr(*((soundfile, "write") if step == "write" else (os, "replace")), broken)
+    place = (soundfile.SoundFile, "write") if step == "write" else (os, "replace")
+    monkeypatch.setattr(*place, broken)
     expected = ValueError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="no space" if expected is ValueError else None):
         save_audio(clip, noise(1, 100), 16000, overwrite=True)
@@ -421,6 +424,29 @@ def test_resample_agrees_with_scipy_on_noise_below_the_transition_band(orig_freq
     assert np.sqrt(np.mean(error**2)) < 0.005 * np.sqrt(np.mean(expected[inner] ** 2))
 
 
+ODD_RATES = [(44056, 16000), (16000, 44056), (44101, 16000), (16000, 44101), (47999, 16000)]
+
+
+@pytest.mark.parametrize(("orig_freq", "new_freq"), ODD_RATES)
+def test_odd_rates_give_the_same_tone_too(orig_freq, new_freq):
+    tone = sine(1000, orig_freq, orig_freq, phase=0.3)
+    expected = sine(1000, new_freq, new_freq, phase=0.3)
+    resampled = resample(tone, orig_freq, new_freq)
+    assert resampled.shape == expected.shape
+    torch.testing.assert_close(resampled[200:-200], expected[200:-200], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("orig_freq", "new_freq"), [*RATES, (8000, 44100), *ODD_RATES[:2]])
+@pytest.mark.parametrize("num_samples", [1, 500, 20_001])
+def test_the_filter_for_odd_rates_is_that_of_torchaudio(
+    monkeypatch, orig_freq, new_freq, num_samples
+):
+    monkeypatch.setattr(audio, "_MAX_KERNEL_SIZE", 0)
+    waveform = noise(2, num_samples, dtype=torch.float64)
+    expected = torchaudio.functional.resample(waveform, orig_freq, new_freq)
+    torch.testing.assert_close(resample(waveform, orig_freq, new_freq), expected)
+
+
 def test_resample_removes_what_the_lower_rate_cannot_hold():
     tone = sine(6000, 16000, 16000)
     assert resample(tone, 16000, 8000)[100:-100].abs().max() < 0.01
@@ -460,7 +486,8 @@ def test_resample_takes_views_and_equals_one_by_one():
         ((16000, -1), ValueError, "new_freq.*got -1"),
         ((16000.0, 8000), TypeError, "orig_freq.*got 16000.0"),
         ((16000, None), TypeError, "new_freq"),
-        ((44100, 16001), ValueError, "44100 and 16001"),
+        ((1, 16001), ValueError, "1 and 16001"),
+        ((4_000_000_000, 16000), ValueError, "4000000000 and 16000"),
     ],
 )
 def test_resample_refuses_bad_rates(rates, kind, message):

@@ -1,5 +1,6 @@
 """The denoise command and its function: any length, rate and channel count, and no surprises."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_ffmpeg import make, picture
 
+from course_utils import ffmpeg
 from course_utils.audio import audio_info, load_audio, resample, save_audio
 from course_utils.baselines import do_nothing, wiener_filter
 from course_utils.checkpoints import load_checkpoint, save_checkpoint
@@ -17,6 +20,7 @@ from course_utils.denoise import __main__ as command
 from course_utils.denoise import files
 from course_utils.denoise.files import denoise_waveform
 from course_utils.models import Denoiser, MaskNet
+from course_utils.readers import open_audio
 
 RATE = 16_000
 STATUS = Path("/proc/self/status")
@@ -147,7 +151,7 @@ def test_unusable_arguments_are_refused_in_words():
 # --- the command ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_056, 44_100])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT"])
 def test_the_result_has_rate_channels_length_and_depth_of_the_input(
@@ -226,7 +230,7 @@ def test_the_input_is_never_overwritten(tmp_path, checkpoint, capsys):
         ("nan.wav", "clean.wav", (), "finite"),
         ("noisy.wav", "clean.wav", ("--mix", "1.5"), "got 1.5"),
         ("noisy.wav", "clean.wav", ("--mix", "nan"), "got nan"),
-        ("strange.wav", "clean.wav", (), "44101"),
+        ("strange.wav", "clean.wav", (), "10 and 16000"),
         ("noisy.wav", "clean.mp3", (), ".flac"),
         ("noisy.wav", "nowhere/clean.wav", (), "nowhere"),
         ("noisy.wav", "clean.wav", ("--checkpoint", "missing.pt"), "missing.pt"),
@@ -243,7 +247,7 @@ def test_what_cannot_work_is_one_sentence_and_leaves_nothing_behind(
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "silent").mkdir()
     (tmp_path / "folder.wav").mkdir()
-    write(tmp_path / "strange.wav", tone(0.2, 44_101), 44_101)
+    write(tmp_path / "strange.wav", tone(20, 10, 1.0), 10)
     soundfile.write(str(tmp_path / "nan.wav"), [0.1, float("nan")], RATE, subtype="FLOAT")
     before = sorted(path.name for path in tmp_path.iterdir())
     assert run(noisy, clean, *(extra or ("--checkpoint", checkpoint))) == 2
@@ -375,8 +379,10 @@ def test_a_bad_file_of_a_folder_does_not_stop_the_others(tmp_path, folder, check
     assert "audio" in said.err and said.err.count("\n") == 2
     (folder / "broken.wav").unlink()
     before = (target / "a.wav").stat().st_mtime_ns
-    assert run(folder, target, "--checkpoint", checkpoint) == 1
-    assert capsys.readouterr().err.count("exists already; pass --force") == 3
+    assert run(folder, target, "--checkpoint", checkpoint) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and said.out.startswith("0 cleaned, 4 skipped, 0 not done.\n")
+    assert said.out.count("done already; --force") == 3 and "notes.txt: not known" in said.out
     assert (target / "a.wav").stat().st_mtime_ns == before
     assert run(folder, target, "--checkpoint", checkpoint, "--force") == 0
     assert (target / "a.wav").stat().st_mtime_ns > before
@@ -397,6 +403,119 @@ def test_ctrl_c_in_a_folder_keeps_what_is_whole(tmp_path, folder, monkeypatch):
     use_mask(monkeypatch, 0.5, at_call=press)
     assert run(folder, tmp_path / "out") == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+
+
+def test_two_recordings_for_one_place_are_named_before_anything_is_written(
+    tmp_path, checkpoint, capsys
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    soundfile.write(str(folder / "call.mp3"), tone(0.4, RATE)[0].numpy(), RATE)
+    write(folder / "call.mp3.wav", tone(0.2, RATE), RATE)
+    assert run(folder, tmp_path / "out", "--checkpoint", checkpoint, "--force") == 2
+    said = capsys.readouterr().err
+    assert "'call.mp3' and 'call.mp3.wav'" in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a permission on Windows")
+def test_a_place_that_leads_back_to_the_recordings_is_refused(tmp_path, folder, checkpoint):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.flac").symlink_to(folder / "b.flac")
+    before = (folder / "b.flac").read_bytes()
+    assert run(folder, tmp_path / "out", "--checkpoint", checkpoint, "--force") == 2
+    assert (folder / "b.flac").read_bytes() == before
+
+
+def test_a_folder_says_what_it_leaves_out(tmp_path, folder, checkpoint, capsys):
+    (folder / "broken.wav").unlink()
+    (folder / "._a.wav").write_text("a shadow")
+    (folder / "more").mkdir()
+    assert run(folder, tmp_path / "out", "--checkpoint", checkpoint) == 0
+    said = capsys.readouterr().out
+    assert "3 cleaned, 3 skipped, 0 not done." in said
+    for words in ("._a.wav: hidden", "more: a folder", "notes.txt: not known as sound"):
+        assert f"skipped {words}" in said
+
+
+# --- what is kept ------------------------------------------------------------------------------
+
+
+def tagged(path, subtype="PCM_16"):
+    with soundfile.SoundFile(str(path), "w", RATE, 1, subtype) as file:
+        file.title, file.artist, file.license = "Caf\u00e9", "Ann", "CC0"
+        file.write(tone(0.3, RATE)[0].numpy())
+    return path
+
+
+@pytest.mark.parametrize("source", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+@pytest.mark.parametrize("target", ["b.wav", "b.flac"])
+def test_titles_are_carried_over_or_named(tmp_path, checkpoint, capsys, source, target):
+    subtype = {"a.ogg": "VORBIS", "a.mp3": "MPEG_LAYER_III"}.get(source, "PCM_16")
+    noisy = tagged(tmp_path / source, subtype)
+    assert run(noisy, tmp_path / target, "--checkpoint", checkpoint) == 0
+    before, after = open_audio(noisy).tags, open_audio(tmp_path / target).tags
+    said = capsys.readouterr().out
+    assert (after["title"], after["artist"]) == ("Caf\u00e9", "Ann")
+    assert set(before) - set(after) == ({"license"} if "not kept: license" in said else set())
+
+
+def test_chunks_of_a_wav_file_are_carried_over_or_named(tmp_path, checkpoint, capsys):
+    noisy = tagged(tmp_path / "a.wav")
+    content = bytearray(noisy.read_bytes())
+    bext, cue = b"who recorded it".ljust(603, b"\0"), (1).to_bytes(4, "little") + bytes(24)
+    content += b"bext" + len(bext).to_bytes(4, "little") + bext + b"\0"
+    content += b"cue " + len(cue).to_bytes(4, "little") + cue
+    content[4:8] = (len(content) - 8).to_bytes(4, "little")
+    noisy.write_bytes(content)
+    assert run(noisy, tmp_path / "b.wav", "--checkpoint", checkpoint) == 0
+    kept = dict(open_audio(tmp_path / "b.wav").chunks)
+    assert kept[b"bext"] == bext and kept[b"cue "] == cue
+    assert "not kept" not in capsys.readouterr().out
+    result = (tmp_path / "b.wav").read_bytes()
+    assert int.from_bytes(result[4:8], "little") == len(result) - 8
+    assert run(noisy, tmp_path / "b.flac", "--checkpoint", checkpoint) == 0
+    assert "not kept: broadcast data (bext), cue points" in capsys.readouterr().out
+
+
+def test_which_channel_is_which_loudspeaker_stays(tmp_path, checkpoint):
+    noisy = tmp_path / "a.wav"
+    soundfile.write(str(noisy), tone(0.2, RATE, channels=6).T.numpy(), RATE, format="WAVEX")
+    content = bytearray(noisy.read_bytes())
+    place = content.index(b"fmt ") + 28
+    content[place : place + 4] = (0x60F).to_bytes(4, "little")  # 5.1 with side loudspeakers
+    noisy.write_bytes(content)
+    assert run(noisy, tmp_path / "b.wav", "--checkpoint", checkpoint) == 0
+    result = (tmp_path / "b.wav").read_bytes()
+    start = result.index(b"fmt ") + 28
+    assert result[start : start + 4] == content[place : place + 4]
+    assert audio_info(tmp_path / "b.wav") == audio_info(noisy)
+
+
+def test_what_was_wrong_with_a_file_is_said(tmp_path, checkpoint, capsys):
+    noisy = write(tmp_path / "a.wav", tone(0.3, RATE), RATE)
+    noisy.write_bytes(noisy.read_bytes() * 2)
+    assert run(noisy, tmp_path / "b.wav", "--checkpoint", checkpoint) == 0
+    assert "note: 2 recordings stand in one file" in capsys.readouterr().out
+    assert audio_info(tmp_path / "b.wav").duration == pytest.approx(0.6)
+
+
+@pytest.mark.skipif(not ffmpeg.is_installed(), reason="needs FFmpeg")
+def test_a_video_becomes_a_video_or_its_sound(tmp_path, checkpoint, capsys):
+    talk = make(tmp_path / "talk.mp4")
+    assert run(talk, tmp_path / "talk.wav", "--checkpoint", checkpoint) == 0
+    assert "not kept: picture" in capsys.readouterr().out
+    assert audio_info(tmp_path / "talk.wav").num_frames == audio_info(talk).num_frames
+    assert run(talk, tmp_path / "clean.mp4", "--checkpoint", checkpoint) == 0
+    assert "not kept" not in capsys.readouterr().out
+    assert picture(tmp_path / "clean.mp4") == picture(talk)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.mp4", "talk.mp4", "talk.wav"]
+
+
+def test_only_a_video_becomes_a_video(tmp_path, checkpoint, capsys):
+    noisy = write(tmp_path / "a.wav", tone(0.2, RATE), RATE)
+    assert run(noisy, tmp_path / "b.mp4", "--checkpoint", checkpoint) == 2
+    assert "no picture" in capsys.readouterr().err
 
 
 # --- the shell -----------------------------------------------------------------------------

@@ -199,7 +199,7 @@ REFUSED = {
     "silence": ("muted.flac", encoded(numpy.zeros((8_000, 2)), 8_000, "FLAC"), "only silence"),
     "nan": ("broken.wav", NAN, "must be finite"),
     "video": ("film.mp4", b"\0\0\0\x18ftypmp42", "must end in .wav, .flac"),
-    "memo": ("memo.m4a", b"\0\0\0\x18ftypM4A ", "must end in .wav, .flac"),
+    "memo": ("memo.doc", b"\0\0\0\x18ftypM4A ", "must end in .wav, .flac"),
     "nameless": ("noise", WHOLE, "must end in .wav, .flac"),
 }
 

@@ -1,32 +1,35 @@
 """Clean recordings: `python -m course_utils.denoise noisy.wav clean.wav`, or two folders.
 
-The result has the sample rate, the channels, the length and the bit depth of the input. The
-network hears up to 8 kHz, so of a recording at 44.1 or 48 kHz nothing above 8 kHz is left.
-Files go through in blocks: hours need no more memory than seconds.
+The result has the sample rate, the channels, the length, the titles and the bit depth of the
+input. The network hears up to 8 kHz, so of a recording at 44.1 or 48 kHz nothing above 8 kHz is
+left. Files go through in blocks: hours need no more memory than seconds.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 import torch
 from torch import Tensor
 
-from course_utils.audio import (
-    SAMPLE_RATE,
-    AudioInfo,
-    audio_info,
-    encode,
-    refuse_damaged,
-    resample,
-)
+from course_utils import ffmpeg
+from course_utils.audio import SAMPLE_RATE, resample, write_blocks
+from course_utils.containers import add_blocks, add_chunks
 from course_utils.denoise.streaming import block_network, denoise_blocks, measure_level
-from course_utils.files import WRITABLE_SUFFIXES, written_whole
+from course_utils.files import (
+    DECODED_SUFFIXES,
+    VIDEO_TARGETS,
+    WRITABLE_SUFFIXES,
+    written_whole,
+)
 from course_utils.models import Denoiser
+from course_utils.readers import Recording, open_audio
 from course_utils.validate import (
     existing_file,
     existing_folder,
+    validate_choice,
     validate_integer,
     validate_number,
     validate_same_shape,
@@ -43,6 +46,15 @@ _SAMPLE_BYTES = {
     "FLOAT": 4,
     "DOUBLE": 8,
 }
+_CHUNK_NAMES = {
+    **{b"bext": "broadcast data (bext)", b"iXML": "iXML", b"cue ": "cue points"},
+    **{b"smpl": "loops", b"id3 ": "ID3 tags", b"ID3 ": "ID3 tags", b"axml": "axml"},
+    **{b"\2": "application data", b"\5": "cue sheet", b"\6": "cover picture"},
+}
+_KINDS_OF_WAV = ("WAV", "WAVEX", "RF64")
+_CODEC_SECONDS = 0.2  # what the first and last frames of a codec may add or leave out
+CHANNELS = ("together", "separate")
+"""How the channels of a recording are cleaned."""
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
 
 
@@ -93,34 +105,54 @@ def denoise_waveform(
     return estimate.to(waveform.dtype).reshape(waveform.shape)
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of a recording.
+
+    Attributes:
+        gain: The factor by which the result was turned down so that it does not run beyond full
+            scale; nearly always 1.
+        note: What differed from what the file promises; nearly always "".
+        lost: What the recording held and the result does not, such as a cover picture.
+    """
+
+    gain: float
+    note: str
+    lost: tuple[str, ...]
+
+
 def denoise_file(
     noisy: str | os.PathLike,
     clean: str | os.PathLike,
     denoiser: Denoiser,
     *,
     mix: float = 0.0,
+    channels: str = "together",
     overwrite: bool = False,
     on_block: Callable[[int, int], None] | None = None,
-) -> float:
+) -> Cleaned:
     """Clean a sound file of any length in constant memory, block by block.
 
     The file is read twice: once to see how loud it is, because the network works at one level,
-    and once to clean it. The result is written beside its place and gets its name when it is
-    whole; a stop in between leaves nothing behind.
+    and once to clean it. The result is written beside its place, read back, and gets its name when
+    it is whole; a stop in between leaves nothing behind.
 
     Args:
-        noisy: A file that soundfile reads: WAV, FLAC, Ogg, MP3 and more.
-        clean: The file to write, .wav or .flac, in a folder that exists.
+        noisy: A file that `open_audio` reads: WAV, FLAC, Ogg, MP3 and more, or a video.
+        clean: The file to write, in a folder that exists: .wav or .flac, or, where `noisy` is a
+            video, another one, with the same picture.
         denoiser: On the CPU, in eval mode.
         mix: Share of the noisy sound in the result, (1 - mix) * estimate + mix * noisy, 0 to 1.
+        channels: "together" keeps the stereo image; "separate" is for channels that have nothing
+            to do with each other, such as two microphones of an interview.
         overwrite: Replace `clean` if it is there.
         on_block: Called with (samples done, samples in all) after each block.
 
     Returns:
-        The factor by which the result was turned down so that whole-number samples do not run
-        beyond full scale; nearly always 1.
+        By what factor the result was turned down, what was wrong with the file, what is lost.
 
     Raises:
+        FileExistsError: Another program wrote `clean` in the meantime, and not `overwrite`.
         FileNotFoundError: `noisy` or the folder of `clean` does not exist.
         TypeError: `mix` is not a number, or `denoiser` not a Denoiser.
         ValueError: `mix` is out of range, `denoiser` in training mode, `noisy` cannot be read
@@ -130,31 +162,45 @@ def denoise_file(
     """
     target = Path(clean)
     validate_number(mix, "mix", minimum=0, maximum=1)
+    validate_choice(channels, "channels", CHANNELS)
     source = existing_file(noisy, "noisy")
     refuse_target(source, target, replace=overwrite)
     block_network(denoiser)  # or say now, and not after the first reading, that it cannot be used
-    info = audio_info(source)
+    recording = open_audio(source)
+    sample_rate = recording.info.sample_rate
+    how = {} if channels == CHANNELS[0] else {"channels": channels}
     rate = denoiser.config.sample_rate
-    level = measure_level(_read_blocks(source), info.sample_rate, at_rate=rate)
+    level = measure_level(_read_blocks(recording), sample_rate, at_rate=rate, **how)
+    peak = 0.0
 
     def estimates() -> Iterator[Tensor]:
+        nonlocal peak
         done = 0
-        blocks = _read_blocks(source)
-        for piece in denoise_blocks(blocks, info.sample_rate, denoiser, level=level, mix=mix):
+        blocks = _read_blocks(recording)
+        for piece in denoise_blocks(blocks, sample_rate, denoiser, level=level, mix=mix, **how):
             validate_waveform(piece, name="what denoiser gives back")
+            peak = max(peak, float(piece.abs().max()))
             yield piece
             done += piece.shape[-1]
             if on_block:
-                on_block(done, info.num_frames)
+                on_block(done, recording.info.num_frames)
 
-    subtype = _subtype(info.subtype, target)
-    with written_whole(target) as temporary:
-        peak = _write_blocks(temporary, target, estimates(), info, subtype)
-        loud = peak > 1 and subtype.startswith("PCM")  # whole numbers would cut the tops off
-        if loud:
-            softer = (piece / peak for piece in estimates())
-            _write_blocks(temporary, target, softer, info, subtype)
-    return 1 / peak if loud else 1.0
+    write = _write_video if target.suffix.lower() in VIDEO_TARGETS else _write_sound
+    try:
+        with written_whole(target, exclusive=not overwrite) as temporary:
+            limited = write(temporary, recording, estimates())
+            loud = limited and peak > 1  # the tops were cut off: once more, softer
+            if loud:
+                write(temporary, recording, (piece / peak for piece in estimates()))
+            lost = _lost(recording, open_audio(temporary))
+    except FileExistsError:
+        raise
+    except (soundfile.LibsndfileError, ffmpeg.Failure, OSError) as error:
+        raise ValueError(
+            f"clean must be a file that can be written, got {str(target)!r} ({error}); check the "
+            "number of channels, the sample rate and the free space."
+        ) from error
+    return Cleaned(1 / peak if loud else 1.0, recording.info.note, lost)
 
 
 def refuse_target(noisy: Path, clean: Path, *, replace: bool) -> None:
@@ -170,17 +216,72 @@ def refuse_target(noisy: Path, clean: Path, *, replace: bool) -> None:
         ValueError: `clean` cannot be written.
     """
     existing_folder(clean.parent, "the folder of clean")
-    if clean.suffix.lower() not in WRITABLE_SUFFIXES or clean.is_dir():
-        raise ValueError(f"clean must be a .wav or .flac file, got {str(clean)!r}; rename it.")
+    suffix = clean.suffix.lower()
+    if suffix not in WRITABLE_SUFFIXES + VIDEO_TARGETS or clean.is_dir():
+        raise ValueError(
+            f"clean must be a .wav or .flac file, or for a video one of "
+            f"{', '.join(VIDEO_TARGETS)}, got {str(clean)!r}; rename it."
+        )
+    if suffix in VIDEO_TARGETS and noisy.suffix.lower() in DECODED_SUFFIXES:
+        raise ValueError(
+            f"clean must be a .wav or .flac file, got {str(clean)!r}, and {str(noisy)!r} has no "
+            "picture to put there; rename it."
+        )
     if clean.exists() and clean.samefile(noisy):
         raise ValueError(f"clean must be another file than noisy, got {str(clean)!r} twice.")
+    if clean.exists() and not clean.is_file():
+        raise ValueError(
+            f"clean must be a file, got {str(clean)!r}, a pipe or a device; rename it."
+        )
     if clean.exists() and not replace:
         raise ValueError(f"clean {str(clean)!r} exists already; pass --force to replace it.")
 
 
-def _subtype(subtype: str, target: Path) -> str:
+def _read_blocks(recording: Recording) -> Iterator[Tensor]:
+    """Read a recording as (channel, time) blocks; a damaged one is an error in words."""
+    for samples in recording.blocks(_BLOCK_SECONDS * recording.info.sample_rate):
+        block = torch.from_numpy(samples.T.copy())
+        validate_waveform(block, name=f"the audio in {str(recording.path)!r}")
+        yield block
+
+
+def _write_sound(path: Path, recording: Recording, blocks: Iterator[Tensor]) -> bool:
+    """Write a .wav or .flac file like the recording; tell whether it ends at full scale."""
+    info = recording.info
+    kind = path.suffix[1:].upper()
+    subtype = _subtype(info.subtype, kind)
+    num_bytes = _SAMPLE_BYTES[subtype] * info.num_frames * info.num_channels
+    file_format = info.format if kind == "WAV" and info.format in _KINDS_OF_WAV else kind
+    if kind == "WAV" and num_bytes > _WAV_BYTES:
+        file_format = "RF64"
+    if subtype.startswith("PCM"):
+        blocks = (block.clamp(-1, 1) for block in blocks)
+    same = kind == ("WAV" if info.format in _KINDS_OF_WAV else info.format)
+    write_blocks(
+        path, blocks, info.sample_rate, info.num_channels,
+        subtype=subtype, file_format=file_format, tags={} if same else recording.tags,
+    )  # fmt: skip
+    if same and recording.chunks:
+        (add_chunks if kind == "WAV" else add_blocks)(path, recording.chunks)
+    return subtype.startswith("PCM")
+
+
+def _write_video(path: Path, recording: Recording, blocks: Iterator[Tensor]) -> bool:
+    """Write a video with the recording's picture; tell whether its sound ends at full scale."""
+    if recording.sound is None:
+        raise ffmpeg.Failure("there is no picture to put beside the sound")
+    samples = (block.clamp(-1, 1).T.numpy() for block in blocks)
+    ffmpeg.replace_sound(recording.path, recording.sound, path, samples)
+    written, wanted = open_audio(path).info, recording.info
+    if abs(written.duration - wanted.duration) > _CODEC_SECONDS:
+        raise ffmpeg.Failure(
+            f"{written.duration:.1f} of {wanted.duration:.1f} s of the sound can be read back"
+        )
+    return True
+
+
+def _subtype(subtype: str, file_format: str) -> str:
     """Store samples as the input did, as far as the format of the result can."""
-    file_format = target.suffix[1:].upper()
     if subtype not in _SAMPLE_BYTES:
         return "PCM_16"
     if soundfile.check_format(file_format, subtype):
@@ -188,45 +289,21 @@ def _subtype(subtype: str, target: Path) -> str:
     return "PCM_16" if subtype in ("PCM_U8", "PCM_S8") else "PCM_24"
 
 
-def _read_blocks(path: Path) -> Iterator[Tensor]:
-    """Read a file as (channel, time) blocks; a damaged one is an error in words."""
-    num_read = 0
-    with soundfile.SoundFile(str(path)) as file:
-        damage = None
-        size = _BLOCK_SECONDS * file.samplerate
-        try:
-            while len(samples := file.read(size, dtype="float32", always_2d=True)):
-                block = torch.from_numpy(samples.T.copy())
-                validate_waveform(block, name=f"the audio in {str(path)!r}")
-                num_read += block.shape[-1]
-                yield block
-        except soundfile.LibsndfileError as error:
-            damage = error
-        refuse_damaged(path, file, num_read=num_read, num_frames=file.frames, damage=damage)
-
-
-def _write_blocks(
-    path: Path, target: Path, blocks: Iterator[Tensor], info: AudioInfo, subtype: str
-) -> float:
-    """Write (channel, time) blocks, whole numbers cut off at full scale; return the peak."""
-    peak = 0.0
-    file_format = target.suffix[1:].upper()
-    num_bytes = _SAMPLE_BYTES[subtype] * info.num_frames * info.num_channels
-    if file_format == "WAV" and num_bytes > _WAV_BYTES:
-        file_format = "RF64"
-    try:
-        with soundfile.SoundFile(
-            str(path), "w", info.sample_rate, info.num_channels, subtype, format=file_format
-        ) as file:
-            for block in blocks:
-                peak = max(peak, float(block.abs().max()))
-                file.write(encode(block.clamp(-1, 1) if "PCM" in subtype else block, subtype))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(
-            f"clean must be a file that can be written, got {str(target)!r} ({error}); check the "
-            "number of channels, the sample rate and the free space."
-        ) from error
-    return peak
+def _lost(recording: Recording, result: Recording) -> tuple[str, ...]:
+    """Name what a recording holds and its result does not."""
+    lost = [name for name in recording.left_behind if name not in result.left_behind]
+    lost += [
+        name
+        for name, text in recording.tags.items()
+        if not result.tags.get(name, "").startswith(text)  # soundfile signs the "software"
+    ]
+    kept = {name for name, _ in result.chunks}
+    names = {name for name, _ in recording.chunks} - kept
+    names -= {b"fmt ", b"LIST", b"\4"}  # titles, which are among the tags
+    lost += sorted(_CHUNK_NAMES.get(name, f"chunk {name.decode()!r}") for name in names)
+    if recording.info.subtype in ("FLOAT", "DOUBLE") and result.info.subtype.startswith("PCM"):
+        lost.append(f"the depth of {recording.info.subtype} samples")
+    return tuple(lost)
 
 
 def _denoise_whole(
