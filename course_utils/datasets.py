@@ -22,6 +22,8 @@ from course_utils.augmentation import (
     draw_speed,
     equalize,
     happens,
+    level_jump,
+    silence,
     swell,
     uniform,
 )
@@ -340,7 +342,7 @@ class MixtureDataset(_SeededDataset):
 
         Returns:
             noisy and clean, both ``(1, segment_length)``; the noisy one has an RMS level of 0.1,
-            or a little less where it was clipped.
+            or less where it was clipped or fell silent.
         """
         generator = self._generator(index)
         odds = self._augmentation
@@ -365,7 +367,13 @@ class MixtureDataset(_SeededDataset):
         if happens(odds.clipping, generator):
             peak = float(noisy.abs().max() * uniform(0.3, 0.9, generator))
             noisy = noisy.clamp(-peak, peak)
-        return noisy, clean
+        pair = torch.cat([noisy, clean])  # what follows happens to both alike
+        if happens(odds.level_jump, generator):
+            pair = level_jump(pair, generator=generator)
+            pair = pair * (WORKING_LEVEL / rms(pair[0]))
+        if happens(odds.silence, generator):
+            pair = silence(pair, generator=generator)
+        return pair[:1], pair[1:]
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, faster or slower as the odds say."""

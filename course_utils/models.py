@@ -16,6 +16,8 @@ from course_utils import features
 from course_utils.levels import working_gain
 from course_utils.validate import validate_waveform
 
+# Nobody speaks below; what is there is the rumble of rooms, wind and desks.
+_LOWEST_HZ = 50
 # Frames that the network handles at once; longer recordings go through in blocks, memory kept.
 _BLOCK_FRAMES = 4096
 
@@ -88,6 +90,8 @@ class MaskNet(nn.Module):
             "channels": tuple(channels),
         }
         gather, spread = features.frequency_bands(n_freqs, n_bands)
+        hz = torch.linspace(0, features.STFTConfig().sample_rate / 2, n_freqs)
+        spread = spread * (hz >= _LOWEST_HZ)[:, None]
         self.register_buffer("gather", gather, persistent=False)  # made anew, never stored
         self.register_buffer("spread", spread, persistent=False)
         c1, c2, c3 = channels
