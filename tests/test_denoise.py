@@ -15,7 +15,7 @@ from course_utils.baselines import do_nothing, wiener_filter
 from course_utils.checkpoints import load_checkpoint, save_checkpoint
 from course_utils.denoise import __main__ as command
 from course_utils.denoise import files
-from course_utils.denoise.files import denoise_waveform
+from course_utils.denoise.waveform import denoise_waveform
 from course_utils.models import Denoiser, MaskNet
 
 RATE = 16_000

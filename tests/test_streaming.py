@@ -6,12 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils.audio import resample
-from course_utils.denoise.streaming import (
-    StreamingDenoiser,
-    StreamingResampler,
-    denoise_blocks,
-    measure_level,
-)
+from course_utils.denoise.streaming import StreamingDenoiser, StreamingResampler
+from course_utils.denoise.waveform import denoise_blocks, measure_level
 from course_utils.features import STFTConfig
 from course_utils.levels import working_gain
 from course_utils.models import Denoiser, MaskNet

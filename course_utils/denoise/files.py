@@ -13,23 +13,15 @@ import soundfile
 import torch
 from torch import Tensor
 
-from course_utils.audio import (
-    SAMPLE_RATE,
-    AudioInfo,
-    audio_info,
-    encode,
-    refuse_damaged,
-    resample,
-)
-from course_utils.denoise.streaming import block_network, denoise_blocks, measure_level
+from course_utils.audio import AudioInfo, audio_info, encode, refuse_damaged
+from course_utils.denoise.streaming import block_network
+from course_utils.denoise.waveform import denoise_blocks, measure_level
 from course_utils.files import WRITABLE_SUFFIXES, written_whole
 from course_utils.models import Denoiser
 from course_utils.validate import (
     existing_file,
     existing_folder,
-    validate_integer,
     validate_number,
-    validate_same_shape,
     validate_waveform,
 )
 
@@ -44,53 +36,6 @@ _SAMPLE_BYTES = {
     "DOUBLE": 8,
 }
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
-
-
-def denoise_waveform(
-    waveform: Tensor,
-    sample_rate: int,
-    denoiser: Callable[[Tensor], Tensor],
-    *,
-    block_seconds: int = _BLOCK_SECONDS,
-) -> Tensor:
-    """Run a denoiser over sound of any length, rate and number of channels.
-
-    The sound is resampled to 16 kHz and back. Through a `Denoiser` it goes in blocks, with the
-    memory of the network, of the STFT and of the resampler handed from each to the next: the
-    result is that of the whole. Any other function gets the whole at once. Each channel is
-    denoised for itself.
-
-    Args:
-        waveform: Float tensor (..., time).
-        sample_rate: Its samples per second.
-        denoiser: A Denoiser in eval mode, or a function, such as a baseline, that maps
-            (channel, time) at 16 kHz to the same shape.
-        block_seconds: Length of a block in whole seconds, at least 1.
-
-    Returns:
-        The estimate: shape, dtype and device of `waveform`, without a gradient.
-
-    Raises:
-        TypeError: `waveform` is not a float tensor, a number not an integer, or what the
-            denoiser gives back not a float tensor.
-        ValueError: `waveform` holds nothing, NaN or infinity, a number is below 1, or the
-            denoiser gives back another shape or values that are not finite.
-
-    Notebook: 06
-    """
-    validate_waveform(waveform)
-    validate_integer(sample_rate, "sample_rate", minimum=1)
-    validate_integer(block_seconds, "block_seconds", minimum=1)
-    channels = waveform.detach().reshape(-1, waveform.shape[-1])  # (channel, time)
-    if isinstance(denoiser, Denoiser):
-        blocks = channels.float().split(block_seconds * sample_rate, dim=-1)
-        level = measure_level(blocks, sample_rate, at_rate=denoiser.config.sample_rate)
-        pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level)
-        estimate = torch.cat(list(pieces), dim=-1)
-        validate_waveform(estimate, name="what denoiser gives back")
-    else:
-        estimate = _denoise_whole(channels, sample_rate, denoiser)
-    return estimate.to(waveform.dtype).reshape(waveform.shape)
 
 
 def denoise_file(
@@ -227,17 +172,3 @@ def _write_blocks(
             "number of channels, the sample rate and the free space."
         ) from error
     return peak
-
-
-def _denoise_whole(
-    channels: Tensor, sample_rate: int, denoiser: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Denoise (channel, time) in one piece and check what comes back."""
-    work = channels.to(torch.float32) if channels.element_size() < 4 else channels
-    at_rate = resample(work, sample_rate, SAMPLE_RATE)
-    with torch.inference_mode():
-        estimate = denoiser(at_rate)
-    validate_waveform(estimate, name="what denoiser gives back")
-    validate_same_shape(estimate, at_rate, ("what denoiser gives back", "what it gets"))
-    estimate = estimate.clone()  # outside of inference mode: an ordinary tensor again
-    return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]

@@ -6,7 +6,6 @@ memory than the first.
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -35,14 +34,6 @@ class BlockNet(Protocol):
 
     def forward_block(self, noisy_magnitude: Tensor, state: Memory | None) -> tuple[Tensor, Memory]:
         """Estimate the mask of the next block (batch, freq, frame); None begins a recording."""
-
-
-class _Stage(Protocol):
-    """Something that is fed pieces (..., time) and gives back what is ready."""
-
-    def feed(self, samples: Tensor) -> Tensor: ...
-
-    def flush(self) -> Tensor: ...
 
 
 def block_network(denoiser: Denoiser) -> BlockNet:
@@ -300,79 +291,6 @@ class StreamingResampler:
             return torch.zeros(0) if self._waiting is None else self._waiting
         resampled = resample(self._waiting, self.orig_freq, self.new_freq)
         return resampled[..., self._done * self._new :]
-
-
-def measure_level(blocks: Iterable[Tensor], sample_rate: int, *, at_rate: int) -> Tensor:
-    """Measure how loud a recording is that comes in blocks, as `Denoiser` measures it.
-
-    Args:
-        blocks: Pieces (channel, time), one after the other.
-        sample_rate: Their samples per second.
-        at_rate: Rate to which the sound is brought before it is measured.
-
-    Returns:
-        The root of the mean square of each channel, (channel, 1), float64.
-
-    Raises:
-        ValueError: There is no sample.
-
-    Notebook: 06
-    """
-    energy = torch.tensor(0.0, dtype=torch.float64)
-    count = 0
-    for piece in _with_rest(StreamingResampler(sample_rate, at_rate), blocks):
-        energy = energy + piece.double().square().sum(dim=-1, keepdim=True)
-        count += piece.shape[-1]
-    if not count:
-        raise ValueError("blocks must hold at least one sample, got none; check the recording.")
-    return (energy / count).sqrt()
-
-
-def denoise_blocks(
-    blocks: Iterable[Tensor], sample_rate: int, denoiser: Denoiser, *, level: Tensor, mix: float = 0
-) -> Iterator[Tensor]:
-    """Clean a recording of any rate and length that comes in blocks.
-
-    Args:
-        blocks: Pieces (channel, time), float32, one after the other.
-        sample_rate: Their samples per second.
-        denoiser: On the CPU, in eval mode.
-        level: What `measure_level` says of the same recording.
-        mix: Share of the noisy sound in the result, 0 to 1.
-
-    Yields:
-        Cleaned pieces (channel, time) of other lengths, together as long as the input.
-
-    Notebook: 06
-    """
-    rate = denoiser.config.sample_rate
-    down = StreamingResampler(sample_rate, rate)
-    stream = StreamingDenoiser(denoiser, level=level)
-    up = StreamingResampler(rate, sample_rate)
-    waiting: list[Tensor] = []  # noisy samples whose estimate has not come yet
-
-    def remember() -> Iterator[Tensor]:
-        for block in blocks:
-            waiting.append(block)
-            yield block
-
-    cleaned = _with_rest(up, _with_rest(stream, _with_rest(down, remember())))
-    for piece in cleaned:
-        noisy = torch.cat(waiting, dim=-1)
-        piece = piece[..., : noisy.shape[-1]]  # there and back may give a sample too many
-        waiting[:] = [noisy[..., piece.shape[-1] :].clone()]
-        yield (1 - mix) * piece + mix * noisy[..., : piece.shape[-1]]
-
-
-def _with_rest(stage: _Stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Pass pieces through a stage with `feed` and `flush`; leave out the empty ones."""
-    for piece in pieces:
-        ready = stage.feed(piece)
-        if ready.shape[-1]:
-            yield ready
-    rest = stage.flush()
-    if rest.shape[-1]:
-        yield rest
 
 
 def _as_column(level: float | Tensor) -> Tensor:
