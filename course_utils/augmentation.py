@@ -48,6 +48,8 @@ class Augmentation:
         clipping: The noisy clip is clipped, as by a microphone that is too loud.
         clean_only: No noise at all.
         noise_only: No voice at all.
+        level_jump: From some moment on, everything is louder or softer.
+        silence: A stretch of the recording is digital silence, as after a gate or a muted call.
 
     Notebook: 05
     """
@@ -63,9 +65,11 @@ class Augmentation:
     clipping: float = 0.02
     clean_only: float = 0.04
     noise_only: float = 0.02
+    level_jump: float = 0.08
+    silence: float = 0.08
 
 
-NO_AUGMENTATION = Augmentation(*[0.0] * 11)
+NO_AUGMENTATION = Augmentation(*[0.0] * 13)
 
 
 def happens(odds: float, generator: torch.Generator | None = None) -> bool:
@@ -240,6 +244,56 @@ def swell(
         knots, size=n_samples, mode="linear", align_corners=True
     )
     return waveform * torch.exp(gain_db[0] * (math.log(10) / 20)).to(waveform)
+
+
+def level_jump(
+    waveform: Tensor, *, max_db: float = 30.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Make everything louder or softer from a random moment on, as a hand at the microphone does.
+
+    Args:
+        waveform: Shape ``(channel, time)``; all channels get the same gain.
+        max_db: Largest step, in dB.
+        generator: Source of randomness.
+
+    Returns:
+        The clip with its step, same shape.
+
+    Raises:
+        ValueError: If ``waveform`` is empty or of another shape.
+
+    Notebook: 05
+    """
+    validate_channels(waveform)
+    n_samples = waveform.shape[-1]
+    moment = int(uniform(0.2, 0.8, generator) * n_samples)
+    gain = torch.ones(n_samples)
+    gain[moment:] = 10 ** (uniform(-max_db, max_db, generator) / 20)
+    return waveform * gain.to(waveform)
+
+
+def silence(waveform: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Set a stretch to zero, at the beginning or anywhere, as a gate or a muted call does.
+
+    Args:
+        waveform: Shape ``(channel, time)``; all channels fall silent together.
+        generator: Source of randomness.
+
+    Returns:
+        The clip with at most 70 % of it zero, same shape.
+
+    Raises:
+        ValueError: If ``waveform`` is empty or of another shape.
+
+    Notebook: 05
+    """
+    validate_channels(waveform)
+    n_samples = waveform.shape[-1]
+    length = int(uniform(0.1, 0.7, generator) * n_samples)
+    start = max(0, int(uniform(-0.5, 1, generator) * (n_samples - length)))
+    gated = waveform.clone()
+    gated[:, start : start + length] = 0
+    return gated
 
 
 @lru_cache(maxsize=len(_SPEEDS))

@@ -22,6 +22,8 @@ from course_utils.augmentation import (
     draw_speed,
     equalize,
     happens,
+    level_jump,
+    silence,
     swell,
     uniform,
 )
@@ -385,7 +387,7 @@ class MixtureDataset(_SeededDataset):
         return [file.path for file in [*self._lost_speech.found(), *self._lost_noise.found()]]
 
     def _draw_item(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mix one pair; the noisy side has an RMS of 0.1, or less where it was clipped."""
+        """Mix one pair; its RMS is 0.1, or less where it was clipped or silent."""
         odds = self._augmentation
         clean = self._draw_voice(generator)
         noise = self._draw_noises(generator)
@@ -408,7 +410,13 @@ class MixtureDataset(_SeededDataset):
         if happens(odds.clipping, generator):
             peak = float(noisy.abs().max() * uniform(0.3, 0.9, generator))
             noisy = noisy.clamp(-peak, peak)
-        return noisy, clean
+        pair = torch.cat([noisy, clean])  # what follows happens to both alike
+        if happens(odds.level_jump, generator):
+            pair = level_jump(pair, generator=generator)
+            pair = pair * (WORKING_LEVEL / rms(pair[0]))
+        if happens(odds.silence, generator):
+            pair = silence(pair, generator=generator)
+        return pair[:1], pair[1:]
 
     def _draw_voice(self, generator: torch.Generator) -> Tensor:
         """Fill one segment with sentences of one voice, faster or slower as the odds say."""

@@ -7,6 +7,7 @@ and clean always pass one and the same pipeline. Shapes follow torchaudio: a wav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
+from course_utils.levels import DIGITAL_SILENCE
 from course_utils.validate import (
     validate_choice,
     validate_integer,
@@ -31,6 +33,8 @@ _WINDOWS: dict[str, Callable[..., Tensor]] = {
 }
 WINDOW_NAMES = tuple(_WINDOWS)
 
+# The deepest voices begin here.
+_LOWEST_VOICE_HZ = 80
 # A gap in the overlapping windows this deep (in power) would blow up round-off when divided out.
 _MIN_OVERLAP = 1e-3
 # Added to magnitudes before a root: the slope of x**0.3 at x = 0 is infinite, at 1e-6 it is not.
@@ -262,6 +266,34 @@ def magnitude(spectrogram: Tensor) -> Tensor:
     Notebook: 03
     """
     return spectrogram.abs()
+
+
+def frame_levels(magnitude: Tensor, config: STFTConfig) -> Tensor:
+    """Measure how loud each frame is to the ear of a listener to speech: its RMS above 80 Hz.
+
+    What lies below (a constant offset, the rumble of wind and desks, most of the mains hum) is no
+    speech and often louder than it. It must not tell how loud somebody speaks.
+
+    Formula: Parseval's theorem, ``sqrt(2 * sum(|X|**2) / (n_fft * sum(window**2)))`` over the bins
+    from 80 Hz up to the last but one.
+
+    Args:
+        magnitude: From `stft` and `magnitude`, shape ``(..., freq, frame)``.
+        config: The settings of the transform.
+
+    Returns:
+        Levels, shape ``(..., frame)``, without a gradient; exactly 0 in digital silence, also
+        where a converter holds another value than 0 all the time.
+
+    Notebook: 04
+    """
+    window = window_tensor(config, dtype=magnitude.dtype, device=magnitude.device)
+    scale = math.sqrt(2 / (config.n_fft * float(window.square().sum())))
+    magnitude = magnitude.detach() * scale
+    lowest = math.ceil(_LOWEST_VOICE_HZ / config.hz_per_bin)
+    level = torch.linalg.vector_norm(magnitude[..., lowest:-1, :], dim=-2)
+    # Beside a large offset, the bins above hold no zeros but its round-off.
+    return level.masked_fill(level <= DIGITAL_SILENCE + 1e-6 * magnitude[..., 0, :], 0.0)
 
 
 def compress(magnitude: Tensor, *, exponent: float = 0.3) -> Tensor:

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import features
-from course_utils.levels import working_gain
+from course_utils.levels import active_level, follow_level, working_gain
 from course_utils.validate import validate_waveform
 
+# Nobody speaks below; what is there is an offset, or the rumble of rooms, wind and desks. The
+# network neither sees nor keeps it.
+_LOWEST_HZ = 50
 # Frames that the network handles at once; longer recordings go through in blocks, memory kept.
 _BLOCK_FRAMES = 4096
 
@@ -88,6 +91,9 @@ class MaskNet(nn.Module):
             "channels": tuple(channels),
         }
         gather, spread = features.frequency_bands(n_freqs, n_bands)
+        hz = torch.linspace(0, features.STFTConfig().sample_rate / 2, n_freqs)
+        gather = gather * (hz >= _LOWEST_HZ)
+        spread = spread * (hz >= _LOWEST_HZ)[:, None]
         self.register_buffer("gather", gather, persistent=False)  # made anew, never stored
         self.register_buffer("spread", spread, persistent=False)
         c1, c2, c3 = channels
@@ -151,7 +157,7 @@ class MaskNet(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Clean a waveform: one working level, spectrogram, mask, and back with the noisy phase.
+    """Clean a waveform: spectrogram, one working level, mask, and back with the noisy phase.
 
     Args:
         net: A `MaskNet`, or another module that has its `forward` and `forward_block`.
@@ -180,23 +186,70 @@ class Denoiser(nn.Module):
         """
         validate_waveform(noisy, name="noisy")
         rows = noisy.reshape(-1, noisy.shape[-1]).float()  # (batch, time)
-        # Divide by the peak before squaring: neither a whisper nor a shout leaves float's range.
-        peak = rows.abs().amax(dim=-1, keepdim=True)
-        rms = peak * (rows / peak.clamp(min=1e-30)).square().mean(dim=-1, keepdim=True).sqrt()
-        gain = working_gain(rms)
-        spectrogram = features.stft(rows * gain, self.config)  # (batch, freq, frame)
+        spectrogram = features.stft(rows, self.config)  # (batch, freq, frame)
         mask = self.estimate_mask(features.magnitude(spectrogram))
         masked = features.apply_mask(spectrogram, mask)
         estimate = features.istft(masked, self.config, length=rows.shape[-1])
-        return (estimate / gain).reshape(noisy.shape).to(noisy.dtype)
+        return estimate.reshape(noisy.shape).to(noisy.dtype)
+
+    def measure_level(self, noisy: Tensor) -> Tensor:
+        """Measure how loud a recording is as `forward` does: above 80 Hz, and without pauses.
+
+        Args:
+            noisy: Waveform at ``config.sample_rate``, shape ``(..., time)``, float.
+
+        Returns:
+            The level, shape ``(..., 1)``; 0 for digital silence.
+        """
+        magnitude = features.magnitude(features.stft(noisy.float(), self.config))
+        return active_level(features.frame_levels(magnitude, self.config))
 
     def estimate_mask(self, noisy_magnitude: Tensor) -> Tensor:
-        """Estimate the mask in blocks without a seam: an hour needs no more memory than minutes."""
-        if noisy_magnitude.shape[-1] <= _BLOCK_FRAMES:
-            return self.net(noisy_magnitude)
+        """Estimate the mask of sound of any level.
+
+        Frames of digital silence are left out, as if somebody had cut them from the recording:
+        they tell neither the level nor the network's memory anything, and their mask is 0.
+
+        Args:
+            noisy_magnitude: Magnitudes, shape ``(batch, freq, frame)``.
+
+        Returns:
+            The mask, same shape.
+        """
+        levels = features.frame_levels(noisy_magnitude, self.config)  # (batch, frame)
+        silent = levels == 0
+        # Silent frames go to the end, where they come after everything that matters.
+        order = silent.int().argsort(dim=-1, stable=True)  # (batch, frame)
+        every_bin = order[:, None].expand_as(noisy_magnitude)
+        heard = noisy_magnitude.gather(-1, every_bin)
+        gain = self.gain(levels.gather(-1, order), active_level(levels))
+        mask = self._estimate_in_blocks(heard * gain[:, None])
+        mask = torch.zeros_like(mask).scatter(-1, every_bin, mask)
+        return mask.masked_fill(silent[:, None], 0.0)
+
+    def gain(self, levels: Tensor, known: Tensor | None, past: Tensor | None = None) -> Tensor:
+        """Compute the factor that brings each frame to the network's working level.
+
+        Args:
+            levels: From `features.frame_levels`, shape ``(batch, frame)``, silent ones left out.
+            known: Level of each recording, shape ``(batch, 1)``; None follows a live call.
+            past: Levels of the frames before, if the recording comes in pieces.
+
+        Returns:
+            The factors, shape ``(batch, frame)``.
+        """
+        frames_per_second = 1000 / self.config.ms_per_frame
+        return working_gain(
+            follow_level(levels, known, frames_per_second=frames_per_second, past=past)
+        )
+
+    def _estimate_in_blocks(self, magnitude: Tensor) -> Tensor:
+        """Estimate a mask without a seam: an hour needs no more memory than minutes."""
+        if magnitude.shape[-1] <= _BLOCK_FRAMES:
+            return self.net(magnitude)
         masks = []
         state: State | None = None
-        for block in noisy_magnitude.split(_BLOCK_FRAMES, dim=-1):
+        for block in magnitude.split(_BLOCK_FRAMES, dim=-1):
             mask, state = self.net.forward_block(block, state)
             masks.append(mask)
         return torch.cat(masks, dim=-1)

@@ -124,9 +124,25 @@ def share_cores(num_workers: int, *, processes: int = 1) -> int:
     Notebook: 05
     """
     validate_integer(num_workers, "num_workers", minimum=0)
-    cores = (os.cpu_count() or 1) // processes
-    torch.set_num_threads(max(1, cores - num_workers))
-    return torch.get_num_threads()
+    threads = max(1, usable_cores() // processes - num_workers)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and processes == 1:  # torchrun sets it to 1 for several processes
+        threads = max(1, min(threads, int(wanted)))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which can be fewer than the machine has.
+
+    Returns:
+        At least 1.
+
+    Notebook: 05
+    """
+    if hasattr(os, "sched_getaffinity"):  # Linux: taskset and containers say which
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def train_one_epoch(

@@ -15,7 +15,6 @@ from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
 from course_utils.denoise import export
 from course_utils.denoise.export import OPSET, OneFrame, empty_memory, export_one_frame, export_onnx
-from course_utils.levels import WORKING_LEVEL
 from course_utils.models import Denoiser, MaskNet
 
 
@@ -89,7 +88,8 @@ def test_onnx_gives_the_same_numbers_over_a_recording_and_writing_it_says_nothin
     noisy = select(role="speech", split="test")[0].load()[:, :40_000]
     noisy = noisy + 0.02 * torch.randn(noisy.shape, generator=torch.Generator().manual_seed(0))
     spectrogram = features.stft(noisy, shipped.config)
-    gain = WORKING_LEVEL / noisy.square().mean().sqrt()
+    levels = features.frame_levels(spectrogram.abs(), shipped.config)
+    gain = shipped.gain(levels, shipped.measure_level(noisy))[:, None]
     frames = (spectrogram.abs() * gain).numpy()
     memory = [part.numpy() for part in empty_memory(shipped)]
     masks = torch.from_numpy(run_onnx(path, frames, memory))

@@ -10,7 +10,7 @@ from course_utils.audio import SAMPLE_RATE
 from course_utils.baselines import wiener_filter
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.corpus import select
-from course_utils.denoise.files import denoise_waveform
+from course_utils.denoise.waveform import denoise_waveform
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
 from course_utils.metrics import pesq, si_sdr
 from course_utils.models import count_parameters

@@ -6,12 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils.audio import resample
-from course_utils.denoise.streaming import (
-    StreamingDenoiser,
-    StreamingResampler,
-    denoise_blocks,
-    measure_level,
-)
+from course_utils.denoise.stages import StreamingResampler
+from course_utils.denoise.streaming import StreamingDenoiser
+from course_utils.denoise.waveform import denoise_blocks, measure_level
 from course_utils.features import STFTConfig
 from course_utils.levels import working_gain
 from course_utils.models import Denoiser, MaskNet
@@ -37,8 +34,8 @@ def recording(seconds=2.0, channels=2):
     return noisy * torch.tensor([[1.0], [0.02]])[:channels]
 
 
-def level_of(noisy):
-    return noisy.square().mean(dim=-1, keepdim=True).sqrt()
+def level_of(noisy, denoiser=DENOISER):
+    return denoiser.measure_level(noisy)
 
 
 def offline(noisy, denoiser=DENOISER):
@@ -47,6 +44,7 @@ def offline(noisy, denoiser=DENOISER):
 
 
 def stream(pieces, **options):
+    options = {"channels": "separate"} | options  # as offline, where every row is a recording
     live = StreamingDenoiser(options.pop("denoiser", DENOISER), **options)
     return torch.cat([*(live.feed(piece) for piece in pieces), live.flush()], dim=-1)
 
@@ -87,7 +85,7 @@ def test_pieces_of_changing_length(sizes, seed):
 @pytest.mark.parametrize("num_samples", [1, 159, 5000])
 def test_any_stft_that_can_be_undone(config, num_samples):
     denoiser, noisy = make_denoiser(config), recording(1.0)[:, :num_samples]
-    live = stream(noisy.split(300, dim=-1), denoiser=denoiser, level=level_of(noisy))
+    live = stream(noisy.split(300, dim=-1), denoiser=denoiser, level=level_of(noisy, denoiser))
     assert torch.allclose(live, offline(noisy, denoiser), atol=1e-5)
 
 
@@ -170,21 +168,33 @@ def test_reset_and_flush_forget_everything():
     live.feed(noisy.flip(-1))
     live.reset()
     mono = torch.cat([live.feed(noisy[0]), live.flush()], dim=-1)  # other channels than before
-    assert torch.equal(first, again) and torch.allclose(mono, first[0], atol=1e-6)
+    assert torch.equal(first, again)
+    assert torch.allclose(mono, stream([noisy])[0], atol=1e-6)
+
+
+def tensors_within(thing):
+    """Every tensor that an object keeps, in its attributes, lists and tuples."""
+    if isinstance(thing, torch.Tensor):
+        return [thing]
+    if isinstance(thing, (list, tuple)):
+        return [tensor for part in thing for tensor in tensors_within(part)]
+    if type(thing).__module__.startswith("course_utils.denoise"):
+        return tensors_within(list(vars(thing).values()))
+    return []
 
 
 def test_the_state_does_not_grow():
     def size(live):
-        tensors = [*vars(live).values(), *live._memory]
-        return sum(t.untyped_storage().nbytes() for t in tensors if isinstance(t, torch.Tensor))
+        return sum(tensor.untyped_storage().nbytes() for tensor in tensors_within(live))
 
-    live, sizes = StreamingDenoiser(DENOISER), set()
-    for piece in recording(4.0).split(256, dim=-1):
+    live, sizes = StreamingDenoiser(DENOISER), []
+    for piece in recording(8.0).split(256, dim=-1):
         live.feed(piece)
-        sizes.add(size(live))
-    assert len(sizes) == 1
+        sizes.append(size(live))
+    settled = sizes[250:]  # three seconds of levels are kept
+    assert len(set(settled)) == 1
     live.feed(recording(4.0))  # and a large piece leaves nothing of itself
-    assert {size(live)} == sizes
+    assert size(live) == settled[0]
 
 
 def test_dtype_shape_and_input_stay():
@@ -208,7 +218,8 @@ def test_a_bad_piece_is_refused_in_words_and_the_stream_goes_on():
     with pytest.raises(TypeError, match="samples"):
         live.feed([0.1])
     pieces += [live.feed(noisy[:, 700:]), live.flush()]
-    assert torch.equal(torch.cat(pieces, dim=-1), stream([noisy[:, :700], noisy[:, 700:]]))
+    undisturbed = stream([noisy[:, :700], noisy[:, 700:]], channels="together")
+    assert torch.equal(torch.cat(pieces, dim=-1), undisturbed)
 
 
 def test_what_cannot_run_live_is_refused_in_words():
@@ -225,8 +236,20 @@ def test_what_cannot_run_live_is_refused_in_words():
             StreamingDenoiser(DENOISER, level=level)
     with pytest.raises(TypeError, match="level"):
         StreamingDenoiser(DENOISER, level="loud")
-    with pytest.raises(ValueError, match="2 channels.*3"):
-        StreamingDenoiser(DENOISER, level=torch.ones(3, 1)).feed(recording())
+    with pytest.raises(ValueError, match="2 masks.*3"):
+        live = StreamingDenoiser(DENOISER, level=torch.ones(3, 1), channels="separate")
+        live.feed(recording())
+    with pytest.raises(ValueError, match="channels.*apart"):
+        StreamingDenoiser(DENOISER, channels="apart")
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_what_a_sound_card_gives_is_not_taken_for_a_thousand_channels(n_channels):
+    live = StreamingDenoiser(DENOISER)
+    block = 0.1 * torch.randn(1024, n_channels)
+    with pytest.raises(ValueError, match=r"\(channel, time\).*\.T"):
+        live.feed(block)
+    assert live.feed(block.T).shape == (n_channels, 768)  # and the stream can begin
 
 
 # --- other rates ---------------------------------------------------------------------------
@@ -259,18 +282,24 @@ def test_a_piece_may_be_reused_by_its_owner():
 @pytest.mark.parametrize("rate", [8000, RATE, 44_100])
 def test_the_level_is_the_one_that_the_denoiser_would_measure(rate):
     noisy = recording()
-    expected = level_of(resample(noisy, rate, RATE))
-    measured = measure_level(noisy.split(999, dim=-1), rate, at_rate=RATE)
-    assert torch.allclose(measured.float(), expected, rtol=1e-5)
+    at_rate = resample(noisy, rate, RATE)
+    pieces = noisy.split(999, dim=-1)
+    measured = measure_level(pieces, rate, at_rate=RATE, channels="separate")
+    assert torch.allclose(measured, level_of(at_rate), rtol=1e-5)
+    together = measure_level(pieces, rate, at_rate=RATE)
+    assert together.shape == (1, 1)
+    assert float(together.square()) == pytest.approx(float(measured.square().sum()), rel=0.01)
     with pytest.raises(ValueError, match="at least one sample"):
         measure_level([], rate, at_rate=RATE)
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
-def test_blocks_and_their_noisy_sound_stay_side_by_side(mix):
-    noisy, rate = recording(), 44_100
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_blocks_and_their_noisy_sound_stay_side_by_side(mix, rate):
+    noisy = recording()
     level = measure_level([noisy], rate, at_rate=RATE)
-    pieces = denoise_blocks(noisy.split(997, dim=-1), rate, DENOISER, level=level, mix=mix)
-    estimate = resample(offline(resample(noisy, rate, RATE)), RATE, rate)[:, : noisy.shape[-1]]
-    expected = (1 - mix) * estimate + mix * noisy
+    options = {"level": level, "mix": mix}
+    pieces = denoise_blocks(noisy.split(997, dim=-1), rate, DENOISER, **options)
+    whole = torch.cat(list(denoise_blocks([noisy], rate, DENOISER, level=level)), dim=-1)
+    expected = (1 - mix) * whole + mix * noisy
     assert torch.allclose(torch.cat(list(pieces), dim=-1), expected, atol=1e-5)

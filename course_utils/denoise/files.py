@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from course_utils import ffmpeg
-from course_utils.audio import SAMPLE_RATE, resample, write_blocks
+from course_utils.audio import write_blocks
 from course_utils.containers import add_blocks, add_chunks
-from course_utils.denoise.streaming import block_network, denoise_blocks, measure_level
+from course_utils.denoise.streaming import CHANNELS, block_network
+from course_utils.denoise.waveform import denoise_blocks, measure_level
 from course_utils.files import (
     DECODED_SUFFIXES,
     VIDEO_TARGETS,
@@ -30,9 +31,7 @@ from course_utils.validate import (
     existing_file,
     existing_folder,
     validate_choice,
-    validate_integer,
     validate_number,
-    validate_same_shape,
     validate_waveform,
 )
 
@@ -53,56 +52,7 @@ _CHUNK_NAMES = {
 }
 _KINDS_OF_WAV = ("WAV", "WAVEX", "RF64")
 _CODEC_SECONDS = 0.2  # what the first and last frames of a codec may add or leave out
-CHANNELS = ("together", "separate")
-"""How the channels of a recording are cleaned."""
 _WAV_BYTES = 2**32 - 2**16  # a WAV file counts its bytes with 32 bits; RF64 is the longer kind
-
-
-def denoise_waveform(
-    waveform: Tensor,
-    sample_rate: int,
-    denoiser: Callable[[Tensor], Tensor],
-    *,
-    block_seconds: int = _BLOCK_SECONDS,
-) -> Tensor:
-    """Run a denoiser over sound of any length, rate and number of channels.
-
-    The sound is resampled to 16 kHz and back. Through a `Denoiser` it goes in blocks, with the
-    memory of the network, of the STFT and of the resampler handed from each to the next: the
-    result is that of the whole. Any other function gets the whole at once. Each channel is
-    denoised for itself.
-
-    Args:
-        waveform: Float tensor (..., time).
-        sample_rate: Its samples per second.
-        denoiser: A Denoiser in eval mode, or a function, such as a baseline, that maps
-            (channel, time) at 16 kHz to the same shape.
-        block_seconds: Length of a block in whole seconds, at least 1.
-
-    Returns:
-        The estimate: shape, dtype and device of `waveform`, without a gradient.
-
-    Raises:
-        TypeError: `waveform` is not a float tensor, a number not an integer, or what the
-            denoiser gives back not a float tensor.
-        ValueError: `waveform` holds nothing, NaN or infinity, a number is below 1, or the
-            denoiser gives back another shape or values that are not finite.
-
-    Notebook: 06
-    """
-    validate_waveform(waveform)
-    validate_integer(sample_rate, "sample_rate", minimum=1)
-    validate_integer(block_seconds, "block_seconds", minimum=1)
-    channels = waveform.detach().reshape(-1, waveform.shape[-1])  # (channel, time)
-    if isinstance(denoiser, Denoiser):
-        blocks = channels.float().split(block_seconds * sample_rate, dim=-1)
-        level = measure_level(blocks, sample_rate, at_rate=denoiser.config.sample_rate)
-        pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level)
-        estimate = torch.cat(list(pieces), dim=-1)
-        validate_waveform(estimate, name="what denoiser gives back")
-    else:
-        estimate = _denoise_whole(channels, sample_rate, denoiser)
-    return estimate.to(waveform.dtype).reshape(waveform.shape)
 
 
 @dataclass(frozen=True)
@@ -168,16 +118,17 @@ def denoise_file(
     block_network(denoiser)  # or say now, and not after the first reading, that it cannot be used
     recording = open_audio(source)
     sample_rate = recording.info.sample_rate
-    how = {} if channels == CHANNELS[0] else {"channels": channels}
     rate = denoiser.config.sample_rate
-    level = measure_level(_read_blocks(recording), sample_rate, at_rate=rate, **how)
+    level = measure_level(_read_blocks(recording), sample_rate, at_rate=rate, channels=channels)
     peak = 0.0
 
     def estimates() -> Iterator[Tensor]:
         nonlocal peak
         done = 0
         blocks = _read_blocks(recording)
-        for piece in denoise_blocks(blocks, sample_rate, denoiser, level=level, mix=mix, **how):
+        for piece in denoise_blocks(
+            blocks, sample_rate, denoiser, level=level, mix=mix, channels=channels
+        ):
             validate_waveform(piece, name="what denoiser gives back")
             peak = max(peak, float(piece.abs().max()))
             yield piece
@@ -304,17 +255,3 @@ def _lost(recording: Recording, result: Recording) -> tuple[str, ...]:
     if recording.info.subtype in ("FLOAT", "DOUBLE") and result.info.subtype.startswith("PCM"):
         lost.append(f"the depth of {recording.info.subtype} samples")
     return tuple(lost)
-
-
-def _denoise_whole(
-    channels: Tensor, sample_rate: int, denoiser: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Denoise (channel, time) in one piece and check what comes back."""
-    work = channels.to(torch.float32) if channels.element_size() < 4 else channels
-    at_rate = resample(work, sample_rate, SAMPLE_RATE)
-    with torch.inference_mode():
-        estimate = denoiser(at_rate)
-    validate_waveform(estimate, name="what denoiser gives back")
-    validate_same_shape(estimate, at_rate, ("what denoiser gives back", "what it gets"))
-    estimate = estimate.clone()  # outside of inference mode: an ordinary tensor again
-    return resample(estimate, SAMPLE_RATE, sample_rate)[:, : channels.shape[-1]]

@@ -6,8 +6,6 @@ memory than the first.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,15 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from course_utils import features
-from course_utils.audio import resample
-from course_utils.levels import working_gain
+from course_utils.denoise.stages import StreamingSTFT
+from course_utils.levels import num_past_frames
 from course_utils.models import Denoiser
-from course_utils.validate import validate_number, validate_waveform
+from course_utils.validate import validate_choice, validate_number, validate_waveform
 
-_LEVEL_SECONDS = 0.5  # what the running level remembers; longer scores alike, adapts later
-# Of the filter in `audio.resample`: torchaudio's defaults.
-_FILTER_WIDTH = 6
-_ROLLOFF = 0.99
+CHANNELS = ("together", "separate")
+"""How the channels of a recording are treated: one mask for all of them, or one for each."""
+
+_MANY_ROWS = 16  # channels of a first piece shorter than that: surely (time, channel)
+# The bins whose mask tells what becomes of everything above the network's band.
+_HIGHS_HZ = 5500
 
 Memory = tuple[Tensor, ...]
 """What a network hands from one block to the next."""
@@ -35,14 +35,6 @@ class BlockNet(Protocol):
 
     def forward_block(self, noisy_magnitude: Tensor, state: Memory | None) -> tuple[Tensor, Memory]:
         """Estimate the mask of the next block (batch, freq, frame); None begins a recording."""
-
-
-class _Stage(Protocol):
-    """Something that is fed pieces (..., time) and gives back what is ready."""
-
-    def feed(self, samples: Tensor) -> Tensor: ...
-
-    def flush(self) -> Tensor: ...
 
 
 def block_network(denoiser: Denoiser) -> BlockNet:
@@ -76,40 +68,52 @@ class StreamingDenoiser:
     Fed whole hops (256 samples, 16 ms), each call but the first gives back as many as it got.
     `latency_samples` says how far the output lies behind.
 
-    **Equal to offline, from the first sample to the last**, to rounding: `features.stft` puts
-    zeros before the first sample and behind the last one; the stream begins with the same zeros,
-    and `flush` adds the same at the end. Equality needs one more thing, `level`: `Denoiser`
+    **Equal to offline, from the first sample to the last**, to rounding: the stream begins and
+    ends with the zeros of `features.stft`. Equality needs one more thing, `level`: `Denoiser`
     measures the loudness of the whole recording before it begins, and nobody knows how loud a
-    call is going to be. Without `level`, the stream measures what it has heard so far, about the
-    last half second of it. The estimate is not scaled by it; only the network, which was trained
-    at one level, sees the sound through it. On the validation split that costs a few thousandths
-    of ESTOI (`tests/benchmarks/benchmark_speed.py`); after somebody suddenly speaks much softer,
-    it takes about that time to recover.
+    call is going to be. Without `level`, the last three seconds stand in for it
+    (`levels.follow_level`). The estimate is not scaled by it; only the network, which was trained
+    at one level, sees the sound through it.
+
+    **Channels together.** Two microphones before one speaker hear one scene, and between them lie
+    level and phase that tell where everybody sits. So all channels get one mask, and what lies
+    between them stays. The network sees the sum of the channels' powers: in a sum of the waveforms,
+    what is in opposite phase would vanish. Channels that have nothing to do with each other, such
+    as two people on a microphone each, are cleaned "separate".
 
     Args:
         denoiser: In eval mode, around a network with `forward_block`.
-        level: RMS of the recording where it is known: a number, or a tensor (..., 1) with one
-            for each channel. None measures it as the sound comes.
+        level: Level of the recording where it is known, from `Denoiser.measure_level`: a number,
+            or a tensor (..., 1) with one for each mask. None measures it as the sound comes.
+        channels: "together" or "separate".
 
     Raises:
         TypeError: `denoiser` is not a Denoiser, its network takes whole recordings only, or
             `level` is not a number or a float tensor.
         ValueError: `denoiser` is in training mode or its STFT cannot be undone frame by frame,
-            `level` is negative or not finite.
+            `level` is negative or not finite, `channels` is something else.
 
     Notebook: 06
     """
 
-    def __init__(self, denoiser: Denoiser, *, level: float | Tensor | None = None) -> None:
-        self._net = block_network(denoiser)
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        level: float | Tensor | None = None,
+        channels: str = "together",
+    ) -> None:
+        block_network(denoiser)
         config = denoiser.config
         if not (config.center and config.invertible):
             raise ValueError(
                 f"denoiser must have a centred, invertible STFT, got {config}; use STFTConfig()."
             )
+        validate_choice(channels, "channels", CHANNELS)
         self.denoiser = denoiser
+        self._together = channels == "together"
         self._level = None if level is None else _as_column(level)
-        self._config = replace(config, center=False)  # the stream brings its own zeros
+        self._config = config
         left = (config.n_fft - config.win_length) // 2
         right = config.n_fft - config.win_length - left
         self._window = functional.pad(features.window_tensor(config), (left, right))  # (n_fft,)
@@ -130,7 +134,6 @@ class StreamingDenoiser:
         self._shape: torch.Size | None = None  # of a piece, without time: known with the first
         self._taken = 0
         self._given = 0
-        self._memory: Memory | None = None
 
     def feed(self, samples: Tensor) -> Tensor:
         """Take the next samples and give back those that are ready.
@@ -144,14 +147,13 @@ class StreamingDenoiser:
 
         Raises:
             TypeError: Not a float tensor.
-            ValueError: NaN or infinity, or other channels than before. The stream stays as it
-                was and can go on.
+            ValueError: NaN or infinity, other channels than before, or a first piece that looks
+                like (time, channel). The stream stays as it was and can go on.
         """
-        rows = self._take(samples)  # (row, time)
-        cleaned = self._clean(rows)
-        # Cloned outside of inference mode: an ordinary tensor again.
-        shape = (*samples.shape[:-1], cleaned.shape[-1])
-        return cleaned.clone().reshape(shape).to(samples.dtype)
+        if self._shape is None and isinstance(samples, Tensor):
+            _refuse_transposed(samples)
+        cleaned, _ = self.feed_with_gain(samples)
+        return cleaned.reshape(*samples.shape[:-1], cleaned.shape[-1]).to(samples.dtype)
 
     def flush(self) -> Tensor:
         """End the recording: give back what is left, then begin anew.
@@ -159,17 +161,45 @@ class StreamingDenoiser:
         Returns:
             The last cleaned samples (..., time), float32: as many came out in all as went in.
         """
+        shape = self._shape or torch.Size()
+        cleaned, _ = self.flush_with_gain()
+        return cleaned.reshape(*shape, cleaned.shape[-1]) if cleaned.numel() else torch.zeros(0)
+
+    def feed_with_gain(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the next samples; say also what to do with sound above the network's band.
+
+        Args:
+            samples: As for `feed`.
+
+        Returns:
+            The next cleaned samples, (row, time), float32, and for each of them the factor for
+            everything above, (mask, time): the mean of the mask above 5.5 kHz, faded from frame
+            to frame by the window that joins the frames.
+
+        Raises:
+            TypeError: As for `feed`.
+            ValueError: As for `feed`.
+        """
+        rows = self._take(samples)  # (row, time)
+        with torch.inference_mode():
+            total = self._clean(self._stft.feed(rows))
+        total = total.clone()  # outside of inference mode: an ordinary tensor again
+        return total[: len(rows)], total[len(rows) :]
+
+    def flush_with_gain(self) -> tuple[Tensor, Tensor]:
+        """End the recording as `flush` does; the shapes are those of `feed_with_gain`."""
         if self._shape is None or not self._taken:
             self.reset()
-            return torch.zeros(0)
-        shape = self._shape
-        n_zeros = -self._taken % self._config.hop_length + self._config.n_fft // 2
+            return torch.zeros(0), torch.zeros(0)
         missing = self._taken - self._given
-        cleaned = self._clean(self._waiting.new_zeros(len(self._waiting), n_zeros))
-        rest = max(0, missing - cleaned.shape[-1])
+        with torch.inference_mode():
+            total = self._clean(self._stft.flush())
+        rest = max(0, missing - total.shape[-1])
         last = self._overlap[:-1, :rest] / self._overlap[-1:, :rest]
+        total = torch.cat([total, last], dim=-1)[:, :missing].clone()
+        n_rows = len(total) - len(self._masks)
         self.reset()
-        return torch.cat([cleaned, last], dim=-1)[:, :missing].reshape(*shape, missing)
+        return total[:n_rows], total[n_rows:]
 
     def _take(self, samples: Tensor) -> Tensor:
         """Check a piece and lay its channels out as rows, (row, time)."""
@@ -189,190 +219,100 @@ class StreamingDenoiser:
     def _begin(self, shape: torch.Size, device: torch.device) -> torch.Size:
         """Lay out the state: zeros before the first sample, nothing overlapping yet."""
         n_rows = max(1, math.prod(shape))
-        n_fft = self._config.n_fft
-        if self._level is not None and len(self._level) not in (1, n_rows):
+        n_masks = 1 if self._together else n_rows
+        level = self._level
+        if level is not None and len(level) not in (1, n_masks):
             raise ValueError(
-                f"level must be one number or one for each of {n_rows} channels, got "
-                f"{len(self._level)}; measure it on the same recording."
+                f"level must be one number or one for each of {n_masks} masks, got "
+                f"{len(level)}; measure it on the same recording."
             )
-        self._waiting = torch.zeros(n_rows, n_fft // 2, device=device)
-        # The sum of overlapping frames, and in one more row that of their squared windows.
-        self._overlap = torch.zeros(n_rows + 1, n_fft - self._config.hop_length, device=device)
-        self._lead = n_fft // 2  # samples before the first one: never given back
-        self._power = torch.zeros(n_rows, device=device)  # the running level, squared
-        self._frames_heard = torch.zeros(n_rows, device=device)
+        levels = [None] * n_masks if level is None else list(level.to(device).expand(n_masks, 1))
+        self._masks = [_MaskStream(self.denoiser, level) for level in levels]
+        self._stft = StreamingSTFT(self._config)
+        # The sum of overlapping frames of rows and gains; then that of their squared windows.
+        n_overlap = self._config.n_fft - self._config.hop_length
+        self._overlap = torch.zeros(n_rows + n_masks + 1, n_overlap, device=device)
+        self._lead = self._config.n_fft // 2  # samples before the first one: never given back
         return shape
 
-    @torch.inference_mode()
-    def _clean(self, rows: Tensor) -> Tensor:
-        """Clean every frame that is complete: (row, time) -> the samples that are now ready."""
-        n_fft = self._config.n_fft
-        hop_length = self._config.hop_length
-        waiting = torch.cat([self._waiting, rows], dim=-1)
-        n_frames = max(0, (waiting.shape[-1] - n_fft) // hop_length + 1)
-        ready = n_frames * hop_length
-        # A copy, here and below: a view would keep the whole piece in memory.
-        self._waiting = waiting[:, ready:].clone()
+    def _clean(self, spectrogram: Tensor) -> Tensor:
+        """Clean frames (row, freq, frame) -> samples that are now ready (row + mask, time)."""
+        n_frames = spectrogram.shape[-1]
         if not n_frames:
-            return rows[:, :0]
-        seen = waiting[:, : ready - hop_length + n_fft]
-        spectrogram = features.stft(seen, self._config)  # (row, freq, frame)
-        gain = self._gain(seen[:, -ready:].unflatten(-1, (n_frames, hop_length)))
-        magnitude = features.magnitude(spectrogram) * gain
-        mask, memory = self._net.forward_block(magnitude, self._memory)
-        self._memory = _copied(memory)
-        total = self._overlap_add(features.apply_mask(spectrogram, mask), seen.shape[-1])
+            return self._overlap[:-1, :0]
+        magnitude = features.magnitude(spectrogram)
+        if self._together:
+            magnitude = torch.linalg.vector_norm(magnitude, dim=0, keepdim=True)
+        masks = [
+            stream.estimate(row)
+            for stream, row in zip(self._masks, magnitude.split(1), strict=True)
+        ]
+        mask = torch.cat(masks)  # (mask, freq, frame)
+        total = self._overlap_add(spectrogram * mask, self._highs_gain(mask))
+        ready = n_frames * self._config.hop_length
         self._overlap = total[:, ready:].clone()
         total = total[:, min(self._lead, ready) : ready]
         self._lead -= min(self._lead, ready)
         self._given += total.shape[-1]
         return total[:-1] / total[-1:]
 
-    def _overlap_add(self, spectrogram: Tensor, length: int) -> Tensor:
-        """Add up the frames and what was left of the last ones: -> (row + 1, length)."""
-        frames = torch.fft.irfft(spectrogram, n=self._config.n_fft, dim=1)  # (row, n_fft, frame)
-        window = self._window[:, None].to(frames.device)  # (n_fft, 1)
-        squares = window.square().expand(1, -1, frames.shape[-1])
-        parts = torch.cat([frames * window, squares])  # (row + 1, n_fft, frame)
+    def _highs_gain(self, mask: Tensor) -> Tensor:
+        """Average the mask over the highest bins: (mask, freq, frame) -> (mask, 1, frame)."""
+        lowest = round(_HIGHS_HZ / self._config.hz_per_bin)
+        return mask[:, lowest:].mean(dim=1, keepdim=True)
+
+    def _overlap_add(self, spectrogram: Tensor, gain: Tensor) -> Tensor:
+        """Add up the frames and what was left of the last ones: -> (row + mask + 1, time)."""
         n_fft = self._config.n_fft
         hop_length = self._config.hop_length
+        n_frames = spectrogram.shape[-1]
+        frames = torch.fft.irfft(spectrogram, n=n_fft, dim=1)  # (row, n_fft, frame)
+        window = self._window[:, None].to(frames.device)  # (n_fft, 1)
+        squares = window.square().expand(1, -1, n_frames)
+        parts = torch.cat([frames * window, gain * squares, squares])
+        length = (n_frames - 1) * hop_length + n_fft
         total = functional.fold(parts, (1, length), (1, n_fft), stride=(1, hop_length))[:, 0, 0]
         total[:, : self._overlap.shape[-1]] += self._overlap
         return total
 
-    def _gain(self, fresh: Tensor) -> Tensor:
-        """Bring each frame to the network's level: new samples (row, frame, hop) -> a factor."""
-        if self._level is not None:
-            return working_gain(self._level[..., None].to(fresh.device))
-        longest = max(1, round(_LEVEL_SECONDS * 1000 / self._config.ms_per_frame))
-        levels = []
-        for power in fresh.square().mean(dim=-1).unbind(dim=-1):  # (row,)
-            heard = (power > 0).float()  # a muted microphone tells nothing of the level
-            self._frames_heard = (self._frames_heard + heard).clamp(max=longest)
-            share = heard / self._frames_heard.clamp(min=1)
-            self._power = self._power + share * (power - self._power)
-            levels.append(self._power.sqrt())
-        return working_gain(torch.stack(levels, dim=-1)[:, None])  # (row, 1, frame)
+
+class _MaskStream:
+    """The mask of a recording that comes frame by frame, as `Denoiser.estimate_mask` gives it."""
+
+    def __init__(self, denoiser: Denoiser, level: Tensor | None) -> None:
+        self._denoiser = denoiser
+        self._net = block_network(denoiser)
+        self._level = None if level is None else level[None]  # (1, 1)
+        self._n_past = num_past_frames(1000 / denoiser.config.ms_per_frame)
+        self._past: Tensor | None = None  # levels of the last frames
+        self._memory: Memory | None = None
+
+    def estimate(self, magnitude: Tensor) -> Tensor:
+        """Estimate the mask of the next frames, (1, freq, frame) -> the same."""
+        levels = features.frame_levels(magnitude, self._denoiser.config)  # (1, frame)
+        heard = levels[0] > 0
+        mask = torch.zeros_like(magnitude)
+        if not heard.any():
+            return mask
+        levels = levels[:, heard]
+        gain = self._denoiser.gain(levels, self._level, self._past)
+        mask[..., heard], memory = self._net.forward_block(
+            magnitude[..., heard] * gain[:, None], self._memory
+        )
+        self._memory = _copied(memory)
+        past = levels if self._past is None else torch.cat([self._past, levels], dim=-1)
+        self._past = past[:, -self._n_past :].clone()
+        return mask
 
 
-class StreamingResampler:
-    """`audio.resample` for sound that comes piece by piece: the same numbers, a little later.
-
-    Args:
-        orig_freq: Rate of what comes, in Hz.
-        new_freq: The rate wanted, in Hz.
-
-    Notebook: 06
-    """
-
-    def __init__(self, orig_freq: int, new_freq: int) -> None:
-        self.orig_freq = orig_freq
-        self.new_freq = new_freq
-        divisor = math.gcd(orig_freq, new_freq)
-        # Every `old` samples in give `new` samples out, and then the filter repeats itself.
-        self._old = orig_freq // divisor
-        self._new = new_freq // divisor
-        width = math.ceil(_FILTER_WIDTH * self._old / (_ROLLOFF * min(self._old, self._new)))
-        self._context = math.ceil(width / self._old)  # repeats that the filter reaches, each side
-        self._waiting: Tensor | None = None  # the last samples
-        self._done = 0  # repeats already given
-
-    def feed(self, samples: Tensor) -> Tensor:
-        """Take the next samples (..., time) and give back those that are ready, maybe none."""
-        if self.orig_freq == self.new_freq:
-            return samples
-        if self._waiting is not None:
-            samples = torch.cat([self._waiting, samples], dim=-1)
-        ready = samples.shape[-1] // self._old - self._context  # repeats whose future is known
-        if ready <= self._done:
-            self._waiting = samples.clone()
-            return samples[..., :0]
-        resampled = resample(samples, self.orig_freq, self.new_freq)
-        resampled = resampled[..., self._done * self._new : ready * self._new]
-        kept = max(0, ready - self._context)
-        self._waiting = samples[..., kept * self._old :].clone()
-        self._done = ready - kept
-        return resampled
-
-    def flush(self) -> Tensor:
-        """Give back what is left (..., time); nothing may follow."""
-        if self._waiting is None or self._waiting.shape[-1] == 0:
-            return torch.zeros(0) if self._waiting is None else self._waiting
-        resampled = resample(self._waiting, self.orig_freq, self.new_freq)
-        return resampled[..., self._done * self._new :]
-
-
-def measure_level(blocks: Iterable[Tensor], sample_rate: int, *, at_rate: int) -> Tensor:
-    """Measure how loud a recording is that comes in blocks, as `Denoiser` measures it.
-
-    Args:
-        blocks: Pieces (channel, time), one after the other.
-        sample_rate: Their samples per second.
-        at_rate: Rate to which the sound is brought before it is measured.
-
-    Returns:
-        The root of the mean square of each channel, (channel, 1), float64.
-
-    Raises:
-        ValueError: There is no sample.
-
-    Notebook: 06
-    """
-    energy = torch.tensor(0.0, dtype=torch.float64)
-    count = 0
-    for piece in _with_rest(StreamingResampler(sample_rate, at_rate), blocks):
-        energy = energy + piece.double().square().sum(dim=-1, keepdim=True)
-        count += piece.shape[-1]
-    if not count:
-        raise ValueError("blocks must hold at least one sample, got none; check the recording.")
-    return (energy / count).sqrt()
-
-
-def denoise_blocks(
-    blocks: Iterable[Tensor], sample_rate: int, denoiser: Denoiser, *, level: Tensor, mix: float = 0
-) -> Iterator[Tensor]:
-    """Clean a recording of any rate and length that comes in blocks.
-
-    Args:
-        blocks: Pieces (channel, time), float32, one after the other.
-        sample_rate: Their samples per second.
-        denoiser: On the CPU, in eval mode.
-        level: What `measure_level` says of the same recording.
-        mix: Share of the noisy sound in the result, 0 to 1.
-
-    Yields:
-        Cleaned pieces (channel, time) of other lengths, together as long as the input.
-
-    Notebook: 06
-    """
-    rate = denoiser.config.sample_rate
-    down = StreamingResampler(sample_rate, rate)
-    stream = StreamingDenoiser(denoiser, level=level)
-    up = StreamingResampler(rate, sample_rate)
-    waiting: list[Tensor] = []  # noisy samples whose estimate has not come yet
-
-    def remember() -> Iterator[Tensor]:
-        for block in blocks:
-            waiting.append(block)
-            yield block
-
-    cleaned = _with_rest(up, _with_rest(stream, _with_rest(down, remember())))
-    for piece in cleaned:
-        noisy = torch.cat(waiting, dim=-1)
-        piece = piece[..., : noisy.shape[-1]]  # there and back may give a sample too many
-        waiting[:] = [noisy[..., piece.shape[-1] :].clone()]
-        yield (1 - mix) * piece + mix * noisy[..., : piece.shape[-1]]
-
-
-def _with_rest(stage: _Stage, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Pass pieces through a stage with `feed` and `flush`; leave out the empty ones."""
-    for piece in pieces:
-        ready = stage.feed(piece)
-        if ready.shape[-1]:
-            yield ready
-    rest = stage.flush()
-    if rest.shape[-1]:
-        yield rest
+def _refuse_transposed(samples: Tensor) -> None:
+    """Refuse what a sound card's library gives, (time, channel), before it becomes channels."""
+    n_rows = math.prod(samples.shape[:-1])
+    if n_rows >= _MANY_ROWS and 0 < samples.shape[-1] < n_rows:
+        raise ValueError(
+            f"samples must have shape (channel, time), got {tuple(samples.shape)}, more channels "
+            "than samples; turn what a sound card gives round with samples.T."
+        )
 
 
 def _as_column(level: float | Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from lab import ROOT, errors, new_page, open_notebook, run_all, wait_until_idle
 from playwright.sync_api import Page, expect
 
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
-from course_utils.denoise.files import denoise_waveform
+from course_utils.denoise.waveform import denoise_waveform
 from course_utils.widgets.recordings import AudioInput, download_link
 
 PITCH = 440  # Hz: what the microphone hears
