@@ -1,3 +1,4 @@
+<<<<<<< .merge_file_P2RIkI
 """The short form of tests/tools/try_faults.py: kills, full disks, mutated files and races."""
 
 import os
@@ -25,3 +26,34 @@ def test_mutated_files_are_read_or_refused(tmp_path, tries):
 )
 def test_nothing_is_lost_or_left_half_done(tmp_path, fault, tries):
     assert fault(tries, tmp_path) == tries
+=======
+"""The short form of tools/faults.py: a few tries of every fault, and all of them survived."""
+
+import os
+import random
+
+import pytest
+
+if os.name == "nt":
+    pytest.skip("Windows has neither fork nor a limit on files", allow_module_level=True)
+
+from tools import faults  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS)
+def test_every_try_survives(fault, tmp_path):
+    assert fault(tmp_path, 10, random.Random(1)) == 10
+
+
+def test_a_fault_that_is_not_survived_is_counted(tmp_path, monkeypatch):
+    """The program must be able to say no: a writer that leaves half a file is found."""
+
+    def careless(path, content):
+        path.write_bytes(content.encode()[:100])
+        raise OSError(f"{path.name} is full")
+
+    monkeypatch.setattr(faults, "write_whole", careless)
+    assert faults.full_disks(tmp_path, 40, random.Random(1)) < 40
+>>>>>>> .merge_file_A1QVqJ

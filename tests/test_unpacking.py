@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from course_utils.public_sets import unpacking
 from course_utils.public_sets.unpacking import unpack
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from course_utils.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from course_utils.commands import command_line
-from course_utils.denoise.files import CHANNELS, denoise_file, refuse_target
+from course_utils.denoise.files import denoise_file, refuse_target
+from course_utils.denoise.streaming import CHANNELS
 from course_utils.files import (
     AUDIO_SUFFIXES,
     VIDEO_SUFFIXES,

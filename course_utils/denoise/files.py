@@ -1,8 +1,8 @@
 """Clean recordings: `python -m course_utils.denoise noisy.wav clean.wav`, or two folders.
 
 The result has the sample rate, the channels, the length, the titles and the bit depth of the
-input. The network hears up to 8 kHz, so of a recording at 44.1 or 48 kHz nothing above 8 kHz is
-left. Files go through in blocks: hours need no more memory than seconds.
+input, and what it holds above 8 kHz, where the network hears nothing, is cleaned along with the
+rest. Files go through in blocks: hours need no more memory than seconds.
 """
 
 import os

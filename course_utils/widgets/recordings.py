@@ -19,7 +19,7 @@ import traitlets
 from torch import Tensor
 
 from course_utils.audio import audio_info, load_audio, resample, save_audio, to_mono
-from course_utils.files import AUDIO_SUFFIXES, written_whole
+from course_utils.files import AUDIO_SUFFIXES, DECODED_SUFFIXES, VIDEO_SUFFIXES, written_whole
 from course_utils.levels import rms_db
 from course_utils.validate import existing_file, validate_channels, validate_waveform
 
@@ -28,6 +28,7 @@ OWN_FOLDER = Path("output/own")
 
 MAX_SECONDS = 600
 
+_SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
 _MAX_BYTES = 600_000_000  # ten minutes of six channels at 48 kHz and 24 bits fit
 _MUTED_PEAK = 2**-15  # one step of 16 bits; a microphone that is on gives more
 _PIECE = 2**20  # bytes
@@ -61,7 +62,8 @@ class AudioInput(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("recordings_input.js")
     label = traitlets.Unicode().tag(sync=True)
-    suffixes = traitlets.List(list(AUDIO_SUFFIXES)).tag(sync=True)
+    suffixes = traitlets.List(list(_SUFFIXES)).tag(sync=True)
+    decoded = traitlets.List(list(DECODED_SUFFIXES)).tag(sync=True)  # the rest, by the browser
     status = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
 
@@ -105,7 +107,7 @@ class AudioInput(anywidget.AnyWidget):
         """Take a file of this computer without the page; it stays where it is.
 
         Args:
-            path: A sound file whose name ends in one of `files.AUDIO_SUFFIXES`.
+            path: A sound file or video, by the names in `files.AUDIO_SUFFIXES` and `VIDEO_SUFFIXES`.
 
         Raises:
             FileNotFoundError: If there is no such file; what was there before stays.
@@ -204,7 +206,7 @@ def read_recording(path: str | os.PathLike, *, name: str | None = None) -> tuple
 
     Args:
         path: A sound file of at most ten minutes, whose name ends in one of
-            `files.AUDIO_SUFFIXES`.
+            `files.AUDIO_SUFFIXES` or `files.VIDEO_SUFFIXES`.
         name: What a complaint calls it; the file's own name if left out.
 
     Returns:
@@ -279,8 +281,8 @@ def download_link(
 
 def _refuse_other_kinds(name: str) -> None:
     """Refuse a file by its name, before it travels."""
-    if Path(name).suffix.lower() not in AUDIO_SUFFIXES:
-        kinds = ", ".join(AUDIO_SUFFIXES)
+    if Path(name).suffix.lower() not in _SUFFIXES:
+        kinds = ", ".join(_SUFFIXES)
         raise ValueError(f"the name must end in {kinds}, got {name!r}; export it as WAV or FLAC.")
 
 

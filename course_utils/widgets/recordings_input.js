@@ -2,6 +2,7 @@
 
 const PIECE = 2 ** 20; // bytes; Jupyter's server hangs up at messages of more than 10 MB
 const LONGEST = 600; // seconds
+const DECODED_RATE = 48_000; // Hz; a browser does not tell the rate of what it decodes
 const UNTOUCHED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const REFUSED = {
   NotAllowedError:
@@ -80,8 +81,8 @@ async function listen() {
   return stop;
 }
 
-/** Write mono samples as a WAV file of 32-bit floats. */
-function wav(chunks, rate) {
+/** Write samples, channel beside channel, as a WAV file of 32-bit floats. */
+function wav(chunks, rate, channels = 1) {
   const size = 4 * chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const head = new DataView(new ArrayBuffer(44));
   const text = (at, word) => [...word].forEach((letter, k) => head.setUint8(at + k, letter.charCodeAt(0)));
@@ -90,14 +91,32 @@ function wav(chunks, rate) {
   text(8, "WAVEfmt ");
   head.setUint32(16, 16, true); // bytes of the format that follows
   head.setUint16(20, 3, true); // floating point
-  head.setUint16(22, 1, true); // one channel
+  head.setUint16(22, channels, true);
   head.setUint32(24, rate, true);
-  head.setUint32(28, 4 * rate, true); // bytes in a second
-  head.setUint16(32, 4, true); // bytes in a frame
+  head.setUint32(28, 4 * channels * rate, true); // bytes in a second
+  head.setUint16(32, 4 * channels, true); // bytes in a frame
   head.setUint16(34, 32, true); // bits in a sample
   text(36, "data");
   head.setUint32(40, size, true);
   return new Blob([head, ...chunks], { type: "audio/wav" });
+}
+
+/** Let the browser decode what the kernel may not be able to, and give it as WAV; or as it was. */
+async function decoded(file, name, kinds) {
+  if (kinds.some((suffix) => name.toLowerCase().endsWith(suffix))) return [file, name];
+  let sound;
+  try {
+    const context = new OfflineAudioContext(1, 1, DECODED_RATE);
+    sound = await context.decodeAudioData(await file.arrayBuffer());
+  } catch {
+    return [file, name]; // the kernel may have FFmpeg, and otherwise says what is missing
+  }
+  if (sound.duration > LONGEST) return [file, name]; // the kernel says that it is too long
+  const samples = new Float32Array(sound.length * sound.numberOfChannels);
+  for (let channel = 0; channel < sound.numberOfChannels; channel++) {
+    sound.getChannelData(channel).forEach((value, k) => (samples[k * sound.numberOfChannels + channel] = value));
+  }
+  return [wav([samples], sound.sampleRate, sound.numberOfChannels), `${name}.wav`];
 }
 
 function render({ model, el }) {
@@ -153,7 +172,8 @@ function render({ model, el }) {
   async function give(file, name) {
     picker.disabled = record.disabled = true;
     complain("");
-    const taken = await deliver(model, file, name, (text) => (status.textContent = text));
+    const sent = await decoded(file, name, model.get("decoded"));
+    const taken = await deliver(model, ...sent, (text) => (status.textContent = text));
     picker.disabled = record.disabled = false;
     show();
     if (!taken) return;
