@@ -1,32 +1,3 @@
-<<<<<<< .merge_file_P2RIkI
-"""The short form of tests/tools/try_faults.py: kills, full disks, mutated files and races."""
-
-import os
-import sys
-
-import pytest
-from test_repository import ROOT
-
-sys.path.insert(0, str(ROOT / "tests" / "tools"))
-import try_faults
-
-posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and limits")
-
-
-@pytest.mark.parametrize("tries", [60])
-def test_mutated_files_are_read_or_refused(tmp_path, tries):
-    assert try_faults.mutated_files(tries, tmp_path) == tries
-
-
-@posix
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fault", "tries"),
-    [(try_faults.full_disks, 40), (try_faults.kills, 6), (try_faults.races, 1)],
-)
-def test_nothing_is_lost_or_left_half_done(tmp_path, fault, tries):
-    assert fault(tries, tmp_path) == tries
-=======
 """The short form of tools/faults.py: a few tries of every fault, and all of them survived."""
 
 import os
@@ -56,4 +27,3 @@ def test_a_fault_that_is_not_survived_is_counted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(faults, "write_whole", careless)
     assert faults.full_disks(tmp_path, 40, random.Random(1)) < 40
->>>>>>> .merge_file_A1QVqJ
