@@ -5,18 +5,25 @@ One module for each noun of the field: ``course_utils.audio``, ``course_utils.mi
 nothing is imported here, so that a lesson loads only what it uses.
 """
 
+import os
+import signal
 import sys
 
 
-def _quiet_stop(kind, error, traceback) -> None:
-    """Say in a word that Ctrl-C came while a command was still loading its libraries."""
-    if issubclass(kind, KeyboardInterrupt):
-        print("\nStopped before anything was done.", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
+def _stop(number: int, frame: object) -> None:
+    """Handle Ctrl-C: while a command still loads its libraries, it ends without a traceback.
+
+    An exception would not do: some library or other, trying whether there is a third one, takes
+    it for the answer.
+    """
+    if hasattr(sys.modules["__main__"], "main"):  # loaded
+        raise KeyboardInterrupt
+    print("\nStopped before anything was done.", file=sys.stderr, flush=True)
+    os._exit(130)
 
 
-if sys.argv[:1] == ["-m"]:  # python -m course_utils.train, which loads PyTorch for seconds
-    sys.excepthook = _quiet_stop
+# For seconds, python -m course_utils.train loads PyTorch: until then its name is "-m".
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _stop)
 
 __version__ = "1.0.0"

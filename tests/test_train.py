@@ -503,3 +503,17 @@ def test_a_gpu_without_bfloat16_is_named(monkeypatch):
     with pytest.raises(ValueError, match="mixed_precision.*'Tesla T4'"):
         run._check_precision(torch.device("cuda"))
     run._check_precision(torch.device("cpu"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to every program of a console")
+@pytest.mark.parametrize("name", ["train", "evaluate", "denoise", "corpus"])
+def test_ctrl_c_while_libraries_are_loaded_is_one_sentence(name):
+    program = [sys.executable, "-X", "importtime", "-m", f"course_utils.{name}"]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as loading:
+        for line in loading.stderr:
+            if line.rstrip().endswith(" torch.version"):
+                break
+        loading.send_signal(signal.SIGINT)
+        said = [line for line in loading.stderr if not line.startswith("import time:")]
+    assert loading.returncode == 130 and said == ["\n", "Stopped before anything was done.\n"]
