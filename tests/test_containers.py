@@ -10,7 +10,7 @@ import soundfile
 from test_repository import ROOT
 
 from course_utils.audio import load_audio
-from course_utils.containers import CutShort, PartFile, survey
+from course_utils.containers import CutShort, PartFile, comment_names, survey
 from course_utils.readers import open_audio
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -112,3 +112,12 @@ def test_an_mp3_in_blocks_is_the_mp3_in_one_piece(tmp_path):
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs FFmpeg")
 def test_the_program_that_tries_them_all_finds_nothing_wrong(capsys):
     assert trying.main([]) == 0, capsys.readouterr().out
+
+
+def test_comments_are_named_by_hand_counted_bytes():
+    def text(content):
+        return len(content).to_bytes(4, "little") + content
+
+    body = text(b"program") + (2).to_bytes(4, "little") + text(b"ALBUMARTIST=x") + text(b"Mood=y=z")
+    assert comment_names(body) == ["albumartist", "mood"]
+    assert comment_names(b"") == []

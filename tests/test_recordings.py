@@ -198,7 +198,7 @@ REFUSED = {
     "cut": ("cut.wav", WHOLE[: len(WHOLE) // 2], "cut short"),
     "silence": ("muted.flac", encoded(numpy.zeros((8_000, 2)), 8_000, "FLAC"), "only silence"),
     "nan": ("broken.wav", NAN, "must be finite"),
-    "video": ("film.mp4", b"\0\0\0\x18ftypmp42", "must end in .wav, .flac"),
+    "video": ("film.mp4", b"\0\0\0\x18ftypmp42", "cut short"),
     "memo": ("memo.doc", b"\0\0\0\x18ftypM4A ", "must end in .wav, .flac"),
     "nameless": ("noise", WHOLE, "must end in .wav, .flac"),
 }

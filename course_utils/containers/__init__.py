@@ -15,9 +15,24 @@ from pathlib import Path
 from course_utils.containers.boxes import box_survey
 from course_utils.containers.chunks import add_chunks, au_survey, chunk_survey, nist_survey
 from course_utils.containers.parts import CutShort, Part, PartFile, Source, Survey
-from course_utils.containers.streams import add_blocks, flac_survey, mp3_survey, ogg_survey
+from course_utils.containers.streams import (
+    add_blocks,
+    comment_names,
+    flac_survey,
+    mp3_survey,
+    ogg_survey,
+)
 
-__all__ = ["CutShort", "Part", "PartFile", "Survey", "add_blocks", "add_chunks", "survey"]
+__all__ = [
+    "CutShort",
+    "Part",
+    "PartFile",
+    "Survey",
+    "add_blocks",
+    "add_chunks",
+    "comment_names",
+    "survey",
+]
 
 _SURVEYS = (
     *(chunk_survey, au_survey, nist_survey),

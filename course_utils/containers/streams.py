@@ -62,6 +62,27 @@ def _flac_blocks(source: Source, start: int) -> Iterator[tuple[bytes, bytes]]:
         place += 4 + length
 
 
+def comment_names(body: bytes) -> list[str]:
+    """Name the titles in a FLAC file's block of comments.
+
+    Args:
+        body: The block, one of those of a `Survey` under the name of byte 4.
+
+    Returns:
+        Their names in small letters, such as "albumartist".
+    """
+    place = 4 + int.from_bytes(body[:4], "little")  # behind the name of the program
+    names = []
+    for _ in range(int.from_bytes(body[place : place + 4], "little")):
+        length = int.from_bytes(body[place + 4 : place + 8], "little")
+        name = body[place + 8 : place + 8 + length].partition(b"=")[0]
+        names.append(name.decode("ascii", "replace").lower())
+        place += 4 + length
+        if place >= len(body):
+            break
+    return names
+
+
 def add_blocks(path: Path, blocks: Iterable[tuple[bytes, bytes]]) -> None:
     """Put the blocks of another recording into a FLAC file, behind its first one.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from course_utils import ffmpeg
 from course_utils.audio import write_blocks
-from course_utils.containers import add_blocks, add_chunks
+from course_utils.containers import add_blocks, add_chunks, comment_names
 from course_utils.denoise.streaming import CHANNELS, block_network
 from course_utils.denoise.waveform import denoise_blocks, measure_level
 from course_utils.files import (
@@ -250,6 +250,11 @@ def _lost(recording: Recording, result: Recording) -> tuple[str, ...]:
     ]
     kept = {name for name, _ in result.chunks}
     names = {name for name, _ in recording.chunks} - kept
+    if b"\4" in names:
+        comments = comment_names(dict(recording.chunks)[b"\4"])
+        lost += [
+            name for name in comments if name not in (*recording.tags, "encoder", "description")
+        ]
     names -= {b"fmt ", b"LIST", b"\4"}  # titles, which are among the tags
     lost += sorted(_CHUNK_NAMES.get(name, f"chunk {name.decode()!r}") for name in names)
     if recording.info.subtype in ("FLOAT", "DOUBLE") and result.info.subtype.startswith("PCM"):

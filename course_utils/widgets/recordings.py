@@ -107,7 +107,7 @@ class AudioInput(anywidget.AnyWidget):
         """Take a file of this computer without the page; it stays where it is.
 
         Args:
-            path: A sound file or video, by the names in `files.AUDIO_SUFFIXES` and `VIDEO_SUFFIXES`.
+            path: A sound file or video; `files` holds the endings of their names.
 
         Raises:
             FileNotFoundError: If there is no such file; what was there before stays.

@@ -1,7 +1,7 @@
 """Put faults in on purpose while recordings are cleaned, and see what is left behind.
 
-    python tests/tools/try_faults.py                # hundreds of each, several minutes
-    python tests/tools/try_faults.py --tries 5
+    python tests/tools/try_sound_faults.py                # hundreds of each, several minutes
+    python tests/tools/try_sound_faults.py --tries 5
 
 * kills: the command is stopped by KILL, TERM or HUP at a random moment. The file that was there
   before must be whole, or the new one; TERM and HUP leave no hidden file.
