@@ -134,13 +134,13 @@ class BeforeAfter extends HTMLElement {
     this.order = this.clips.map((_, k) => k);
     this.buffers = null;
     const many = sounds.length > 1;
+    this.ui.clips.hidden = !many;
     this.ui.blind.hidden = !(many && this.clips[0].level);
     this.ui.note.textContent = this.querySelector(".note")?.textContent ?? "";
     const buttons = this.clips.map((_, k) => {
       const button = this.ui.clips.children[k] ?? document.createElement("button");
       button.type = "button";
       button.onclick = () => this.hear(k);
-      button.hidden = !many;
       return button;
     });
     this.ui.clips.replaceChildren(...buttons);

@@ -243,8 +243,9 @@ def _picture(clip: Tensor, sample_rate: int, kind: Picture) -> str:
     if kind == "waveform":
         plot_waveform(mono, sample_rate, ax=axes).set_ylim(-1, 1)
     else:
-        window = 2 ** round(math.log2(0.032 * sample_rate))
-        config = STFTConfig(sample_rate, window, window, window // 4)
+        # 8 ms: about as many bins as dots, so that no thin line falls between two rows of them.
+        window = 2 ** round(math.log2(0.008 * sample_rate))
+        config = STFTConfig(sample_rate, window, window, window // 2)
         plot_spectrogram(stft(mono, config), config, ax=axes, colorbar=False)
     axes.set_axis_off()
     canvas.draw()

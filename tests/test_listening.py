@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from IPython.display import HTML
+from PIL import Image
 
 from course_utils.listening import audio_player, compare_audio
 
@@ -137,6 +138,34 @@ def test_inputs_are_not_changed():
     kept = clip.clone()
     compare_audio({"a": clip, "b": clip}, RATE, removed=("a", "b"), seconds=0.2)
     assert torch.equal(clip, kept)
+
+
+def pictures(page):
+    found = re.findall(r'src="data:image/webp;base64,([^"]+)" alt="([^"]+)"', page.data)
+    return [(Image.open(io.BytesIO(base64.b64decode(data))), alt) for data, alt in found]
+
+
+def test_each_clip_has_its_picture_on_one_scale_and_in_words():
+    page = compare_audio(
+        {"loud": sine(0.5, frequency=4000), "soft": sine(0.005, frequency=4000)}, RATE
+    )
+    (loud, first), (soft, second) = pictures(page)
+    assert (first, second) == ("spectrogram of loud", "spectrogram of soft")
+    assert loud.size == soft.size == (480, 56)
+    loud, soft = (np.asarray(image.convert("L"), dtype=float) for image in (loud, soft))
+    assert loud[26:30].mean() > soft[26:30].mean() + 50, "40 dB are seen"
+    assert loud[:15].mean() < 30 > loud[-15:].mean(), "4 kHz is in the middle"
+
+
+def test_a_waveform_or_no_picture():
+    ((wave, about),) = pictures(audio_player(sine(0.9), RATE, title="x", picture="waveform"))
+    assert about == "waveform of x" and np.asarray(wave.convert("L"))[28].mean() < 200
+    assert pictures(audio_player(sine(), RATE, picture=None)) == []
+
+
+def test_a_blind_row_says_nothing_about_levels():
+    page = compare_audio({"A": sine(2.0), "B": sine()}, RATE, show_levels=False, picture=None)
+    assert "dBFS" not in page.data and "gain" not in page.data.lower()
 
 
 def test_titles_are_escaped():

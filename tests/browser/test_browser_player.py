@@ -18,6 +18,7 @@ import torch
 from firefox import firefox, missing
 from lab import errors, menu, new_page, open_notebook, run_all
 from nbconvert import HTMLExporter
+from playwright.sync_api import expect
 
 from course_utils.listening import PLAYER_CODE, audio_player, compare_audio
 
@@ -123,8 +124,10 @@ def show(tmp_path, page):
         ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
     )
 
-    def show(*rows, record=None):
+    def show(*rows, record=None, html=None):
         write(tmp_path / "page.html", *rows)
+        if html:
+            (tmp_path / "page.html").write_text(html, encoding="utf-8")
         page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
         if record:
             page.evaluate(RECORD, record)
@@ -596,16 +599,12 @@ def test_the_blind_test_is_answered_in_the_page(notebook):
         notebook.get_by_text(f"{number} of 2: X is one of the two").wait_for()
         notebook.get_by_role("button", name="X is A").click()
     notebook.get_by_text("You were right in").wait_for()
-    assert "dBFS" in player.locator(".said").inner_text()
+    expect(player.locator(".said")).to_contain_text("dBFS")
 
 
-def test_an_exported_page_has_the_player(notebook, lab_folder, show, tmp_path):
+def test_an_exported_page_has_the_player(notebook, lab_folder, show):
     html, _ = HTMLExporter().from_filename(str(saved(notebook, lab_folder)))
-    page = show()
-    (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    page.evaluate("() => setTimeout(() => location.reload())")
-    page.evaluate("() => new Promise(go => setTimeout(go, 1500))")
-    page.evaluate("() => customElements.whenDefined('before-after').then(() => 1)")
+    page = show(html=html)
     do(page, "play()", number=1)
     assert plays(page, 1)
 
