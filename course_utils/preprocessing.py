@@ -1,6 +1,6 @@
-"""Bring two recordings to one rate, length, level and time, and say what is still wrong.
+"""Bring two recordings to one length, level and time.
 
-Levels are in dBFS, decibels relative to full scale: 0 dBFS is the value 1.0.
+What is still wrong with a pair afterwards, `pair_check` says.
 """
 
 import math
@@ -18,12 +18,8 @@ from course_utils.validate import (
     validate_waveform,
 )
 
-_CLIP_RUN = 4  # samples in a row at the very same extreme value
-_CLIP_LEVEL = 0.05  # softer plateaus are the steps of 16-bit numbers
-_OFFSET_LIMIT = 0.01  # of full scale
-_LEVEL_TOLERANCE_DB = 3.0
-_MIN_CORRELATION = 0.25
-_MAX_CHECKED_DELAY = 0.5  # seconds
+MAX_DRIFT_PPM = 10_000.0
+_DRIFT_TAPS = 32  # samples on either side of a moment that `correct_drift` looks at
 
 
 def pad_or_trim(waveform: Tensor, num_samples: int) -> Tensor:
@@ -156,7 +152,7 @@ def estimate_delay(
         1976, with all weights 1.
     Notebook: 01, 02
     """
-    lags, correlation = _cross_correlation(delayed, reference, max_delay_samples)
+    lags, correlation = cross_correlation(delayed, reference, max_delay_samples)
     # Rounding in the FFT must not choose between lags that are equal on paper.
     best = correlation >= correlation.max() - 1e-12
     candidates = lags[best]
@@ -196,140 +192,75 @@ def align(
     return delayed[..., :length].clone(), reference[..., :length].clone()
 
 
-def check_pair(
-    noisy: Tensor, clean: Tensor, *, noisy_sample_rate: int, clean_sample_rate: int
-) -> list[str]:
-    """Say in words what is still wrong with a pair; an empty list means it is fine.
+def correct_drift(waveform: Tensor, drift_ppm: float) -> Tensor:
+    """Read a recording again at the moments of another clock.
 
-    Looked at, in this order: kind of samples, NaN, sample rate, channels, length; then silence,
-    clipping, DC offset, whether both hold the same speech, delay, and a gain on one member
-    alone. The last three are judged only where the earlier ones allow it.
+    Two recorders never tick alike. If this one comes later and later than its partner, by
+    `drift_ppm` samples in a million, then its sample n * (1 + drift_ppm / 1e6) belongs to the
+    partner's sample n. Between two samples the value is interpolated.
+
+    Formula: y[n] = sum_k x[k] * sinc(p - k) * w(p - k), with p = n * (1 + drift_ppm / 1e6) and
+    w a Hann window over 64 samples.
 
     Args:
-        noisy: Tensor (channel, time).
-        clean: Tensor (channel, time).
-        noisy_sample_rate: Rate of `noisy` in Hz.
-        clean_sample_rate: Rate of `clean` in Hz.
+        waveform: Float tensor (..., time).
+        drift_ppm: Drift in parts per million, from -10,000 to 10,000; negative where the
+            recording comes earlier and earlier.
 
     Returns:
-        One sentence for each problem found.
+        A new tensor (..., time / (1 + drift_ppm / 1e6)); a delay at the start is kept.
 
     Raises:
-        TypeError: A rate that is not an integer.
-        ValueError: A rate below 1.
+        TypeError: Not a float tensor, or a drift that is not a number.
+        ValueError: A drift out of range; no samples, NaN.
 
+    Source: J. O. Smith, Digital Audio Resampling Home Page, windowed-sinc interpolation.
     Notebook: 02
     """
-    validate_integer(noisy_sample_rate, "noisy_sample_rate", minimum=1)
-    validate_integer(clean_sample_rate, "clean_sample_rate", minimum=1)
-    problems = _sample_problems(noisy, "noisy") + _sample_problems(clean, "clean")
-    if problems:
-        return problems
-    problems = _shape_problems(noisy, clean, noisy_sample_rate, clean_sample_rate)
-    problems += _level_problems(noisy, "noisy") + _level_problems(clean, "clean")
-    if noisy_sample_rate == clean_sample_rate and noisy.shape[0] == clean.shape[0]:
-        problems += _match_problems(noisy, clean, noisy_sample_rate)
-    return problems
+    validate_waveform(waveform)
+    validate_number(drift_ppm, "drift_ppm", minimum=-MAX_DRIFT_PPM, maximum=MAX_DRIFT_PPM)
+    speed = 1 + drift_ppm / 1e6
+    num_samples = math.floor((waveform.shape[-1] - 1) / speed) + 1
+    moments = torch.arange(num_samples, dtype=torch.float64) * speed
+    before = moments.floor()
+    fraction = moments - before
+    padded = torch.nn.functional.pad(waveform, (_DRIFT_TAPS, _DRIFT_TAPS))
+    first = before.long() + _DRIFT_TAPS  # the sample just before each moment
+    result = torch.zeros_like(waveform[..., :1]).repeat_interleave(num_samples, dim=-1)
+    for tap in range(1 - _DRIFT_TAPS, _DRIFT_TAPS + 1):
+        distance = fraction - tap
+        window = torch.cos(math.pi / 2 * distance / _DRIFT_TAPS).square()
+        weight = (torch.sinc(distance) * window).to(waveform)
+        result += weight * padded[..., (first + tap).to(waveform.device)]
+    return result
 
 
-def _sample_problems(waveform: Tensor, name: str) -> list[str]:
-    """Turn what `validate_waveform` refuses into a list of problems."""
-    try:
-        validate_waveform(waveform, name=name)
-    except (TypeError, ValueError) as error:
-        return [str(error)]
-    if waveform.ndim != 2:
-        return [f"{name} has shape {tuple(waveform.shape)}: bring it to (channel, time)."]
-    return []
-
-
-def _shape_problems(noisy: Tensor, clean: Tensor, noisy_rate: int, clean_rate: int) -> list[str]:
-    """Compare rates, channels and lengths."""
-    problems = []
-    if noisy_rate != clean_rate:
-        problems.append(
-            f"The sample rates differ, {noisy_rate} Hz for noisy and {clean_rate} Hz for clean: "
-            "resample one of them."
-        )
-    if noisy.shape[0] != clean.shape[0]:
-        problems.append(
-            f"The channels differ, {noisy.shape[0]} in noisy and {clean.shape[0]} in clean: "
-            "fold both to mono."
-        )
-    if noisy.shape[1] != clean.shape[1] and noisy_rate == clean_rate:
-        problems.append(
-            f"noisy is {noisy.shape[1]} samples long and clean {clean.shape[1]}: "
-            "align them and cut both to one length."
-        )
-    return problems
-
-
-def _level_problems(waveform: Tensor, name: str) -> list[str]:
-    """Look for clipping and a DC offset in one member."""
-    peak = float(waveform.abs().max())
-    if peak < SILENCE_PEAK:
-        return [f"{name} is silent: leave the pair out or find the recording."]
-    problems = []
-    flat = waveform.abs() >= peak * (1 - 1e-6)
-    long_enough = flat.shape[-1] >= _CLIP_RUN
-    if peak > 1.0:
-        problems.append(
-            f"{name} reaches {peak:.2f}, beyond full scale: scale both members by one gain."
-        )
-    elif peak > _CLIP_LEVEL and long_enough and bool(flat.unfold(-1, _CLIP_RUN, 1).all(-1).any()):
-        problems.append(
-            f"{name} is clipped, {int(flat.sum())} samples lie flat at its peak of {peak:.2f}: "
-            "record it again at a lower level."
-        )
-    offset = float(waveform.mean(-1).abs().max())
-    if offset > _OFFSET_LIMIT:
-        problems.append(
-            f"{name} has a DC offset of {offset:.3f}: subtract the mean of each channel."
-        )
-    return problems
-
-
-def _match_problems(noisy: Tensor, clean: Tensor, sample_rate: int) -> list[str]:
-    """Ask whether noisy holds the speech of clean, at the same time and with the same gain."""
-    limit = round(_MAX_CHECKED_DELAY * sample_rate)
-    try:
-        lags, correlation = _cross_correlation(noisy, clean, limit)
-    except ValueError:  # one member is silent or constant, and that has been reported
-        return []
-    best = int(correlation.argmax())
-    if float(correlation[best]) < _MIN_CORRELATION:
-        return [
-            f"noisy and clean hardly resemble each other (correlation {correlation[best]:.2f}): "
-            "check that both files hold the same sentence."
-        ]
-    delay = int(lags[best])
-    if delay:
-        side = "later" if delay > 0 else "earlier"
-        return [
-            f"noisy comes {abs(delay)} samples ({1000 * abs(delay) / sample_rate:.1f} ms) {side} "
-            "than clean: align them."
-        ]
-    length = min(noisy.shape[-1], clean.shape[-1])
-    noisy, clean = _centred(noisy[..., :length]), _centred(clean[..., :length])
-    speech_gain = float((noisy * clean).sum() / clean.square().sum())
-    speech_db = 20 * math.log10(speech_gain)
-    if abs(speech_db) > _LEVEL_TOLERANCE_DB:
-        return [
-            f"The speech is {abs(speech_db):.1f} dB {'louder' if speech_db > 0 else 'softer'} in "
-            "noisy than in clean: undo the gain that only one member got."
-        ]
-    return []
-
-
-def _cross_correlation(
-    delayed: Tensor, reference: Tensor, max_delay_samples: int | None
+def cross_correlation(
+    delayed: Tensor, reference: Tensor, max_delay_samples: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return lags and the normalised cross-correlation (between -1 and 1) at each."""
+    """Multiply and add two recordings at every shift, each channel without its mean.
+
+    Formula: at lag k, sum_n delayed[n + k] * reference[n], divided by the norms of both.
+
+    Args:
+        delayed: Float tensor (..., time).
+        reference: Float tensor with the same leading axes; the length may differ.
+        max_delay_samples: Lags from minus to plus this many samples; None takes all.
+
+    Returns:
+        The lags in samples and the correlation at each, between -1 and 1, both (lag,).
+
+    Raises:
+        TypeError: A limit that is not an integer.
+        ValueError: Different leading axes, silence, a negative limit.
+
+    Notebook: 01, 02
+    """
     _validate_leading_axes(delayed, reference)
     if max_delay_samples is not None:
         validate_integer(max_delay_samples, "max_delay_samples", minimum=0)
-    first = _centred(delayed)
-    second = _centred(reference)
+    first = centred(delayed)
+    second = centred(reference)
     validate_audible(float(first.abs().max()), "delayed", minimum=SILENCE_PEAK)
     validate_audible(float(second.abs().max()), "reference", minimum=SILENCE_PEAK)
     num_first = first.shape[-1]
@@ -346,8 +277,17 @@ def _cross_correlation(
     return lags, correlation[lags % n_fft]
 
 
-def _centred(waveform: Tensor) -> Tensor:
-    """Return float64 samples (channel, time) on the CPU, each channel without its mean."""
+def centred(waveform: Tensor) -> Tensor:
+    """Take the mean of each channel away.
+
+    Args:
+        waveform: Float tensor (..., time).
+
+    Returns:
+        float64 samples (channel, time) on the CPU.
+
+    Notebook: 02
+    """
     samples = waveform.detach().cpu().double().reshape(-1, waveform.shape[-1])
     return samples - samples.mean(-1, keepdim=True)
 

@@ -24,7 +24,7 @@ TERMS = tuple(
     for term in (
         ("aliasing", 2, "A tone above half the sample rate that comes out as a lower one."),
         ("augmentation", 5, "Changing training clips at random, so that few become many."),
-        ("batch", 5, "Several clips of one length that go through the network together."),
+        ("batch", 1, "Several clips of one length that go through the network together."),
         ("BatchNorm", 5, "A layer that brings every feature to a common mean and spread: of the "
          "batch while it trains, of all batches so far when it is used."),
         ("bin", 3, "One frequency of a spectrogram's frame."),
@@ -35,13 +35,16 @@ TERMS = tuple(
          "network: one of several pictures that a layer makes side by side."),
         ("checkpoint", 5, "A file with the weights of a network and what is needed to use them."),
         ("clean", 1, "Speech without noise: what the model should give back."),
+        ("clock drift", 1, "Two recorders whose clocks do not tick alike, so that the delay "
+         "between them grows. Counted in ppm."),
         ("clipping", 2, "Samples past full scale that are cut off flat; it crackles."),
         ("convolution", 1, "Every sample starts a copy of one short signal, and all copies are "
          "added: how a room answers to speech, and what a convolutional layer does."),
         ("cross-correlation", 1, "Multiply and add two clips at every shift; the largest sum "
          "tells by how much one comes late."),
-        ("dBFS", 2, "Decibels below full scale: 0 is the loudest that a file can hold."),
-        ("DC offset", 2, "A waveform that swings around a value other than zero."),
+        ("dBFS", 2, "Decibels relative to full scale: 0 is the loudest that a file can hold."),
+        ("Dataset", 1, "A class of PyTorch that knows how many items there are, and fetches one."),
+        ("DC offset", 2, "A waveform that moves around a value other than zero."),
         ("decibel", 1, "A scale of ratios: 10 dB is ten times the power, 20 dB ten times the "
          "amplitude. Written dB."),
         ("decoder", 4, "The second half of a network: from few rich numbers back to the picture."),
@@ -64,6 +67,8 @@ TERMS = tuple(
         ("impulse response", 1, "What a microphone hears of a single clap in a room."),
         ("lag", 1, "By how many samples one clip is shifted against another."),
         ("latency", 6, "How much later the cleaned sound comes than the noisy one."),
+        ("leak", 1, "A voice or a noise that is on both sides of a split, so that the test knows "
+         "less than it seems to."),
         ("learning rate", 5, "How far one step moves the weights."),
         ("loss", 5, "One number for how wrong the output is; training makes it smaller."),
         ("magnitude", 3, "The length of a bin's complex number: how strong that frequency is."),
@@ -84,10 +89,14 @@ TERMS = tuple(
          "lost; only then there is an exact way back."),
         ("pair", 1, "One clip twice, with noise and without, lined up sample by sample."),
         ("parameters", 4, "The numbers in a network that training changes; also: weights."),
+        ("parts per million", 1, "A unit for small ratios, ppm: 100 ppm of 16,000 samples a second "
+         "are 1.6 samples a second."),
         ("PESQ", 6, "A score for how good speech sounds, from 1 to 4.6, made by a model of "
          "hearing."),
         ("phase", 3, "The direction of a bin's complex number: where in its swing the frequency "
          "is."),
+        ("polarity", 1, "Which way round plus and minus are: inverted, a waveform is multiplied by "
+         "-1."),
         ("power", 1, "The mean of the squared samples. In a spectrogram: the squared magnitude."),
         ("real-time factor", 6, "Time to compute divided by the length of the sound: below 1 "
          "keeps up."),
@@ -109,7 +118,7 @@ TERMS = tuple(
         ("target", 1, "What the model's output is compared with."),
         ("tensor", 1, "PyTorch's array of numbers."),
         ("test", 1, "The clips that are touched once, at the very end."),
-        ("validation", 1, "The clips that choices are made by, and that training never sees."),
+        ("validation", 1, "The clips that choices are made by, and that training never uses."),
         ("waveform", 1, "Sound as a row of samples; as a tensor, shape (channel, time)."),
         ("Wiener filter", 4, "A mask worked out from an estimate of speech power over noise "
          "power, bin by bin."),

@@ -52,6 +52,11 @@ def test_wrong_gain_is_named(gain, sentence):
     assert_says(check_mix(mix_with(gain)), sentence)
 
 
+def only_if_too_loud(clean, noise, snr_db):
+    noisy = mix_at_snr(clean, noise, snr_db)
+    return noisy / max(1, noisy.abs().max())
+
+
 def in_place(clean, noise, snr_db):
     noise *= (power(clean) / power(noise)).sqrt() * 10 ** (-snr_db / 20)
     return clean + noise
@@ -70,6 +75,8 @@ def in_place(clean, noise, snr_db):
         (lambda c, n, s: mix_at_snr(c, n, s) - c, "no speech in the mixture"),
         (lambda c, n, s: peak_normalize(mix_at_snr(c, n, s)), "speech came out scaled by"),
         (lambda c, n, s: mix_at_snr(c, n, s).tanh(), "more than speech plus scaled noise"),
+        (lambda c, n, s: mix_at_snr(c, n, s).clamp(-1, 1), "goes past full scale"),
+        (only_if_too_loud, "goes past full scale"),
         (lambda c, n: c, "stopped with TypeError"),
         (in_place, "changed one of its inputs"),
     ],
@@ -114,6 +121,17 @@ def minus_zero(noisy, clean, most):
     return noisy[:, k:], clean[:, :-k]
 
 
+def trimmed_too_much(noisy, clean, most):
+    """Right, but what the largest delay would cost is cut off every time."""
+    noisy, clean = line_up(noisy, clean, most)
+    return noisy[:, :2900], clean[:, :2900]
+
+
+def middle_only(noisy, clean, most):
+    noisy, clean = line_up(noisy, clean, most)
+    return noisy[:, 700:1700], clean[:, 700:1700]
+
+
 def rolled(noisy, clean, most):
     return noisy.roll(-find(noisy, clean, most), dims=-1), clean
 
@@ -127,6 +145,8 @@ def rolled(noisy, clean, most):
         (wrong_way, "wrong ends were cut"),
         (minus_zero, "clean[:, :-0] is empty"),
         (off_by_one, "17 samples late and you cut 18"),
+        (trimmed_too_much, "the pair lines up, but only 2900"),
+        (middle_only, "the pair lines up, but only 1000"),
         (lambda noisy, clean, most: line_up(noisy, clean, most - 1), "and including"),
         (lambda noisy, clean, most: line_up(noisy, clean, most)[::-1], "order is turned round"),
         (lambda noisy, clean, most: (noisy[:, 17:], clean), "off the end of clean"),

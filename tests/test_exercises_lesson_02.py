@@ -3,7 +3,7 @@ import torch
 from answers import SHARED_MISTAKES, assert_says
 
 from course_utils.exercises.lesson_02 import (
-    check_int16_to_float,
+    check_int_to_float,
     check_masked_mse,
     check_one_gain,
 )
@@ -15,47 +15,55 @@ from course_utils.preprocessing import normalize_pair
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda samples: samples.float() / 32768,
-        lambda samples: samples.to(torch.float32) * 2**-15,
-        lambda samples: samples / 32768,  # true division of integers gives float32
+        lambda samples, bits: samples.float() / 2 ** (bits - 1),
+        lambda samples, bits: samples / (1 << (bits - 1)),  # true division gives float32
+        lambda samples, bits: (samples.double() * 2.0 ** (1 - bits)).float(),
     ],
 )
 def test_right_conversions_pass(answer):
-    assert check_int16_to_float(answer).passed
+    assert check_int_to_float(answer).passed
 
 
-def convert_in_place(samples):
-    result = samples.float() / 32768
+def convert_in_place(samples, bits):
+    result = samples.float() / 2 ** (bits - 1)
     samples.zero_()
     return result
+
+
+def right(samples, bits):
+    return samples.float() / 2 ** (bits - 1)
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         *SHARED_MISTAKES,
-        (lambda s: s, "whole numbers (torch.int16); call .float()"),
-        (lambda s: s // 32768, "whole numbers"),
-        (lambda s: s.float(), "still reach 32768; full scale should be 1"),
-        (lambda s: s.float() / 32767, "-32768 became -1.000031"),
-        (lambda s: s.float() / 65536, "65536 counts all the marks"),
-        (lambda s: (s.float() / 32767).clamp(-1, 1), "both became -1"),
-        (lambda s: (s // 32768).float(), "with a single /"),
-        (lambda s: s.float() // 32768, "with a single /"),
-        (lambda s: s.float() / 1000, "-32768 became -32.768002 instead of -1.0"),
-        (lambda s: (s.float() + 32768) / 65535 * 2 - 1, "one and the same number"),
-        (lambda s: s.float() / s.float().abs().max(), "a whisper comes out as loud as a shout"),
-        (lambda s: s.double() / 32768, "torch.float64"),
-        (lambda s: s.float().mean(0, keepdim=True) / 32768, "shape"),
-        (lambda s: (s.float() / 32768)[..., :-1], "shape"),
-        (lambda s: (s.float() / 32768).clamp(-0.9, 0.9), "instead of"),
-        (lambda s: s.float() / 0, "NaN or infinity"),
-        (lambda s: s.tolist(), "should be a tensor and is list"),
+        (lambda s, b: s, "whole numbers (torch.int16); call .float()"),
+        (lambda s, b: s // 2 ** (b - 1), "whole numbers"),
+        (lambda s, b: s.float(), "still reach 32768; full scale should be 1"),
+        (lambda s, b: s.float() / (2 ** (b - 1) - 1), "-32768 became -1.000031"),
+        (lambda s, b: s.float() / 2**b, "65536 counts all the marks"),
+        (lambda s, b: (s.float() / (2 ** (b - 1) - 1)).clamp(-1, 1), "both became -1"),
+        (lambda s, b: (s // 2 ** (b - 1)).float(), "with a single /"),
+        (lambda s, b: s.float() // 2 ** (b - 1), "with a single /"),
+        (lambda s, b: s.float() / 32768, "with 24 bits full scale became 256"),
+        (lambda s, b: s.float() / 1000, "-32768 became -32.768002 instead of -1.0"),
+        (lambda s, b: right(s, b) * 2 + 0.5, "one and the same number"),
+        (lambda s, b: s.float() / s.float().abs().max(), "a whisper comes out as loud as a shout"),
+        (lambda s, b: s / s.abs().max(), "a whisper comes out as loud as a shout"),
+        (lambda s, b: s / s.max(), "a whisper comes out as loud as a shout"),
+        (lambda s, b: s.double() / 2 ** (b - 1), "torch.float64"),
+        (lambda s, b: right(s, b).mean(0, keepdim=True)[:, :5], "shape"),
+        (lambda s, b: right(s, b)[..., :-1], "shape"),
+        (lambda s, b: right(s, b).clamp(-0.9, 0.9), "instead of"),
+        (lambda s, b: s.float() / 0, "NaN or infinity"),
+        (lambda s, b: s.tolist(), "should be a tensor and is list"),
+        (lambda s: s.float() / 32768, "stopped with TypeError"),
         (convert_in_place, "changed one of its inputs"),
     ],
 )
 def test_wrong_conversions_fail_with_a_sentence(answer, message):
-    assert_says(check_int16_to_float(answer), message)
+    assert_says(check_int_to_float(answer), message)
 
 
 # --- the loss that skips padding -----------------------------------------------------------------
@@ -71,7 +79,7 @@ def masked_mse_by_loop(estimate, reference, lengths):
     total = 0.0
     for item, length in enumerate(lengths):
         total += (estimate[item, :, :length] - reference[item, :, :length]).square().sum()
-    return float(total / lengths.sum())
+    return total / lengths.sum()
 
 
 @pytest.mark.parametrize("answer", [masked_mse, masked_mse_by_loop])
@@ -121,6 +129,10 @@ def in_place(estimate, reference, lengths):
         (lambda e, r, n: masked_mse(e, r, n).sqrt(), "the root of the right number"),
         (lambda e, r, n: masked_mse(e, r, n - 10), "should be"),
         (lambda e, r, n: masked_mse(e, r, n) * float("nan"), "should be"),
+        (lambda e, r, n: masked_mse(e, r, n).item(), "nothing can be learnt from it"),
+        (lambda e, r, n: masked_mse(e, r, n).detach(), "nothing can be learnt from it"),
+        (torch.no_grad()(masked_mse), "nothing can be learnt from it"),
+        (lambda e, r, n: masked_mse(e.detach(), r, n), "nothing can be learnt from it"),
         (mask_then_mean, "still divided by all samples"),
         (mean_of_means, "average of one mean per clip"),
         (lambda e, r, n: (e - r)[r != 0].square().mean(), "a pause is silent too"),

@@ -7,12 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils.audio import load_audio
-from course_utils.corpus import pair_folders
 from course_utils.levels import peak_db, rms_db
 from course_utils.preprocessing import (
     align,
-    check_pair,
+    correct_drift,
     estimate_delay,
     normalize_pair,
     pad_or_trim,
@@ -403,120 +401,50 @@ def test_bad_delays_get_their_sentence(call, kind, message):
     assert_one_sentence(error)
 
 
-# --- check_pair ----------------------------------------------------------------------------------
-
-RATES = {"noisy_sample_rate": 16000, "clean_sample_rate": 16000}
+# --- correct_drift -------------------------------------------------------------------------------
 
 
-def good_pair(seed=0, noise_level=0.05):
-    clean = speech_like(16000, seed=seed)
-    hiss = torch.randn(1, 16000, generator=torch.Generator().manual_seed(seed))
-    return clean + noise_level * hiss, clean
+@pytest.mark.parametrize("ppm", [-400.0, -20.0, 0.0, 35.5, 900.0])
+def test_correct_drift_reads_a_tone_at_other_moments(ppm):
+    """Of a tone the value between two samples is known exactly."""
+    rate = 16000
+    moments = torch.arange(8 * rate, dtype=torch.float64) / rate
+    tone = torch.sin(2 * math.pi * 1234.5 * moments)
+    result = correct_drift(tone[None], ppm)[0]
+    read_at = torch.arange(len(result), dtype=torch.float64) / rate * (1 + ppm / 1e6)
+    exact = torch.sin(2 * math.pi * 1234.5 * read_at)
+    middle = slice(100, -100)
+    assert abs(len(result) - len(tone) / (1 + ppm / 1e6)) <= 1
+    torch.testing.assert_close(result[middle], exact[middle], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("noise_level", [0.0, 0.05, 0.1])
-def test_good_pairs_pass(seed, noise_level):
-    noisy, clean = good_pair(seed, noise_level)
-    originals = noisy.clone(), clean.clone()
-    assert check_pair(noisy, clean, **RATES) == []
-    assert torch.equal(noisy, originals[0]) and torch.equal(clean, originals[1])
-    assert check_pair(*normalize_pair(noisy, clean), **RATES) == []
-    assert check_pair(noisy.repeat(2, 1), clean.repeat(2, 1), **RATES) == []
+def test_correct_drift_of_nothing_changes_nothing_and_keeps_kind_and_input():
+    waveform = noise(2, 500, dtype=torch.float32)
+    original = waveform.clone()
+    result = correct_drift(waveform, 0)
+    torch.testing.assert_close(result, waveform, atol=1e-6, rtol=0)
+    assert result.dtype == torch.float32
+    result.fill_(7)
+    assert torch.equal(waveform, original)
 
 
-BROKEN = {
-    "integers": (
-        lambda n, c: ((n * 20000).to(torch.int16), c),
-        ["noisy must hold floating-point samples, got torch.int16"],
-    ),
-    "no channel axis": (lambda n, c: (n, c[0]), ["clean has shape (16000,)"]),
-    "NaN": (lambda n, c: (n, c.where(c < 0.4, torch.nan)), ["clean must be finite"]),
-    "infinity": (lambda n, c: (n.where(n < 0.4, torch.inf), c), ["noisy must be finite"]),
-    "empty": (lambda n, c: (n[:, :0], c), ["noisy must hold at least one sample"]),
-    "both bad": (lambda n, c: (n[:, :0], c * torch.nan), ["noisy must hold", "clean must be fin"]),
-    "stereo": (
-        lambda n, c: (n.repeat(2, 1), c),
-        ["The channels differ, 2 in noisy and 1 in clean"],
-    ),
-    "length": (lambda n, c: (n, c[:, :-900]), ["noisy is 16000 samples long and clean 15100"]),
-    "silent clean": (lambda n, c: (n, c * 0), ["clean is silent"]),
-    "silent both": (lambda n, c: (n * 0, c * 0), ["noisy is silent", "clean is silent"]),
-    "too loud": (lambda n, c: (n * 3, c * 3), ["noisy reaches ", "clean reaches "]),
-    "clipped": (lambda n, c: (n, (c * 6).clamp(-1, 1) / 6), ["clean is clipped, "]),
-    "offset": (lambda n, c: (n + 0.1, c), ["noisy has a DC offset of 0.1"]),
-    "late": (lambda n, c: (n.roll(80), c), ["noisy comes 80 samples (5.0 ms) later than clean"]),
-    "early": (lambda n, c: (n.roll(-1), c), ["noisy comes 1 samples (0.1 ms) earlier than clean"]),
-    "gain": (lambda n, c: (n * 0.5, c), ["The speech is 6.", "softer"]),
-    "gain on clean": (lambda n, c: (n, c * 0.5), ["The speech is 6.", "louder"]),
-    "other sentence": (lambda n, c: (n, speech_like(16000, seed=99)), ["hardly resemble"]),
-    "late and short": (lambda n, c: (n.roll(80)[:, 100:], c), ["samples long", "20 samples"]),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_pairs_are_told_in_words(name):
-    break_pair, expected = BROKEN[name]
-    problems = check_pair(*break_pair(*good_pair()), **RATES)
-    assert all(any(part in problem for problem in problems) for part in expected), problems
-    num_expected = 1 if name.startswith("gain") else len(expected)  # two parts of one sentence
-    assert len(problems) == num_expected, problems
-    for problem in problems:
-        assert problem.endswith(".") and "\n" not in problem
-
-
-def test_differing_rates_are_told_and_nothing_is_compared():
-    noisy, clean = good_pair()
-    problems = check_pair(
-        noisy, clean.repeat_interleave(3, -1), noisy_sample_rate=16000, clean_sample_rate=48000
-    )
-    assert len(problems) == 1
-    assert "sample rates differ, 16000 Hz for noisy and 48000 Hz for clean" in problems[0]
-
-
-def test_one_sample_is_no_reason_to_fail():
-    assert check_pair(torch.full((1, 1), 0.005), torch.full((1, 1), 0.005), **RATES) == []
-
-
-@pytest.mark.parametrize(
-    ("rate", "kind"), [(0, ValueError), (-1, ValueError), (16000.0, TypeError), (None, TypeError)]
-)
-def test_check_pair_refuses_bad_rates(rate, kind):
-    with pytest.raises(kind, match="noisy_sample_rate"):
-        check_pair(*good_pair(), noisy_sample_rate=rate, clean_sample_rate=16000)
-    with pytest.raises(kind, match="clean_sample_rate"):
-        check_pair(*good_pair(), noisy_sample_rate=16000, clean_sample_rate=rate)
+@pytest.mark.parametrize("ppm", [20_000, -20_000, math.nan, "20", None, True])
+def test_drift_out_of_range_gets_its_sentence(ppm):
+    with pytest.raises((ValueError, TypeError), match="drift_ppm") as error:
+        correct_drift(noise(1, 50), ppm)
+    assert_one_sentence(error)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_the_device_is_kept():
-    noisy, clean = (each.cuda() for each in good_pair())
+    noisy, clean = noise(1, 4000).cuda(), noise(1, 4000).cuda()
     for result in (
         pad_or_trim(noisy, 9),
         segment(noisy, 9),
         peak_normalize(noisy),
         *normalize_pair(noisy, clean),
-        *align(noisy, clean),
+        *align(noisy, clean, delay_samples=3),
+        correct_drift(noisy, 20.0),
     ):
         assert result.device == noisy.device
-    assert estimate_delay(noisy, clean) == 0
-    assert check_pair(noisy, clean, **RATES) == []
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_the_ready_pairs_pass_and_swapped_partners_do_not(split):
-    """Real speech in real noise: fine as shipped, told apart when the names are mixed up."""
-    noisy_dir, clean_dir = pair_folders(split)
-    names = sorted(path.name for path in noisy_dir.iterdir())
-    noisy = [load_audio(noisy_dir / name) for name in names]
-    clean = [load_audio(clean_dir / name) for name in names]
-    for number, (sound, rate) in enumerate(noisy):
-        reference, reference_rate = clean[number]
-        rates = {"noisy_sample_rate": rate, "clean_sample_rate": reference_rate}
-        assert check_pair(sound, reference, **rates) == []
-        late = torch.nn.functional.pad(sound, (37, 0))[..., : sound.shape[-1]]
-        (problem,) = check_pair(late, reference, **rates)
-        assert "37 samples" in problem
-        other = clean[number - 1][0]
-        if not torch.equal(other, reference):  # one sentence may stand in several noises
-            assert any("hardly resemble" in each for each in check_pair(sound, other, **rates))
+    assert estimate_delay(noisy, noisy) == 0

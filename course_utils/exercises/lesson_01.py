@@ -32,6 +32,7 @@ def check_mix(mix_by_hand: Callable[[Tensor, Tensor, float], Tensor]) -> Feedbac
             noise = _sound(seed + 50, level=0.3 - 0.05 * seed, offset=0.3)
             noisy = call_answer(mix_by_hand, clean, noise, snr_db)
             gains.append((clean, noise, snr_db, _mixed_gain(noisy, clean, noise)))
+        _check_loud_mixture(mix_by_hand)
         for clean, noise, snr_db, gain in gains:
             _check_gain(clean, noise, snr_db, gain, gains)
     except NotYetError as reason:
@@ -168,6 +169,20 @@ def _check_gain(
     )
 
 
+def _check_loud_mixture(mix_by_hand: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    """Let speech and noise go past full scale together: an answer that then steps in is wrong."""
+    clean = _sound(7, level=0.9)
+    noise = _sound(57, level=0.9)
+    noisy = call_answer(mix_by_hand, clean, noise, 0.0)
+    if isinstance(noisy, Tensor) and noisy.shape == clean.shape and float(noisy.abs().max()) <= 1:
+        raise NotYetError(
+            "this mixture goes past full scale, and you cut it off or turned it down to 1; return "
+            "clean + gain * noise as it is, because both members of a pair are scaled later, "
+            "together."
+        )
+    _mixed_gain(noisy, clean, noise)
+
+
 def _hint_about(gains: Sequence[tuple]) -> str:
     """Name the mistake that explains all the gains, or say where to look."""
     for name in _mistakes(*gains[0][:3]):
@@ -261,7 +276,13 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
             f"noisy came {delay} samples late and both parts still have all {length} samples; "
             "rolling or padding leaves ends without a partner, so cut them off."
         )
-    cut = length - got_noisy.shape[-1]
+    kept = got_noisy.shape[-1]
+    if kept < length - delay and _is_lined_up(got_noisy, got_clean, noisy, clean, delay):
+        raise NotYetError(
+            f"the pair lines up, but only {kept} samples of it are left, and {length - delay} have "
+            "a partner; cut off no more than the delay."
+        )
+    cut = length - kept
     if cut != delay:
         raise NotYetError(
             f"noisy came {delay} samples late and you cut {cut}; try every lag from 0 up to and "
@@ -271,6 +292,18 @@ def _check_lined_up(answer: object, noisy: Tensor, clean: Tensor, delay: int) ->
         f"the delay of {delay} samples is right, but the wrong ends were cut: late means that the "
         "start of noisy has no partner, and neither has the end of clean."
     )
+
+
+def _is_lined_up(
+    got_noisy: Tensor, got_clean: Tensor, noisy: Tensor, clean: Tensor, delay: int
+) -> bool:
+    """Ask whether a shorter pair was cut out of the right one, at any place."""
+    kept = got_noisy.shape[-1]
+    for start in range(noisy.shape[-1] - delay - kept + 1):
+        late = noisy[:, start + delay : start + delay + kept]
+        if torch.equal(got_noisy, late):
+            return torch.equal(got_clean, clean[:, start : start + kept])
+    return False
 
 
 def _check_parts(

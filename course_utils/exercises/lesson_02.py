@@ -11,11 +11,12 @@ from torch import Tensor
 from course_utils.exercises.feedback import Feedback, NotYetError, call_answer
 
 
-def check_int16_to_float(answer: Callable[[Tensor], Tensor]) -> Feedback:
-    """Check a function that turns 16-bit integers into floats between -1 and 1.
+def check_int_to_float(answer: Callable[[Tensor, int], Tensor]) -> Feedback:
+    """Check a function that turns whole numbers of any bit depth into floats between -1 and 1.
 
     Args:
-        answer: Takes an int16 tensor (channel, time), returns float32 of the same shape.
+        answer: Called as answer(samples, bits) with an integer tensor (channel, time) and 16, 24
+            or 32; returns float32 of the same shape.
 
     Returns:
         Feedback: what is right, or which wrong conversion the numbers point to.
@@ -23,19 +24,25 @@ def check_int16_to_float(answer: Callable[[Tensor], Tensor]) -> Feedback:
     Notebook: 02
     """
     generator = torch.Generator().manual_seed(2)
-    cases = [torch.tensor([[-32768, -16384, -1, 0, 1, 16384, 32767]], dtype=torch.int16)]
-    for limit in (32768, 20000, 100):
-        shape = (limit % 3 + 1, 500)
-        integers = torch.randint(-limit, limit, shape, generator=generator)
-        cases.append(integers.to(torch.int16))
+    cases = []
+    for bits, kind in ((16, torch.int16), (24, torch.int32), (32, torch.int32)):
+        full = 2 ** (bits - 1)
+        marks = torch.tensor([[-full, -full // 2, -1, 0, 1, full // 2, full - 1]])
+        cases.append((marks.to(kind), bits))
+        quiet = torch.randint(-full // 300, full // 300, (2, 500), generator=generator)
+        cases.append((quiet.to(kind), bits))
     try:
-        for samples in cases:
-            result = call_answer(answer, samples)
+        results = []
+        for samples, bits in cases:
+            result = call_answer(answer, samples, bits)
             _check_tensor(result, samples.shape, "the result")
-            _check_floats(result, samples)
+            results.append(result.double())
+        _check_own_peak(results[1::2])
+        for result, (samples, bits) in zip(results, cases, strict=True):
+            _check_floats(result, samples, bits)
     except NotYetError as reason:
         return Feedback(False, str(reason))
-    return Feedback(True, "32768 is the one number that fits the whole range into -1 to 1.")
+    return Feedback(True, "half the number of marks fits the whole range into -1 to 1.")
 
 
 def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Feedback:
@@ -54,13 +61,19 @@ def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Feed
     try:
         for lengths in ([400, 100], [30, 300, 200], [250], [1, 500]):
             shape = len(lengths), 1, max(lengths) + 100
-            estimate = torch.randn(shape, generator=generator)
+            estimate = torch.randn(shape, generator=generator).requires_grad_()
             reference = torch.randn(shape, generator=generator)
             reference[..., ::7] = 0.0  # pauses: a real sample may well be zero
             for item, length in enumerate(lengths):
                 reference[item, :, length:] = 0.0  # the estimate may hum on in the padding
             result = call_answer(answer, estimate, reference, torch.tensor(lengths))
-            _check_loss(result, estimate, reference, lengths)
+            _check_loss(result, estimate.detach(), reference, lengths)
+            if not isinstance(result, Tensor) or not result.requires_grad:
+                raise NotYetError(
+                    "the number is right, but nothing can be learnt from it: return a tensor that "
+                    "still knows how it was made, so without float(), .item(), .detach() or "
+                    "no_grad()."
+                )
     except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(True, "your loss is the same however many zeros stand behind a clip.")
@@ -117,28 +130,39 @@ def _check_tensor(result: object, shape: torch.Size, name: str) -> None:
         raise NotYetError(f"{name} holds NaN or infinity; look for a division by zero.")
 
 
-def _check_floats(result: Tensor, samples: Tensor) -> None:
+def _check_own_peak(results: list[Tensor]) -> None:
+    """Name the divisor that depends on the clip; these clips reach a 300th of full scale."""
+    reach_one = all(0.98 < float(result.abs().max()) < 1.02 for result in results)
+    if reach_one and not all(torch.equal(result, result.round()) for result in results):
+        raise NotYetError(
+            "each clip is divided by its own peak, so a whisper comes out as loud as a shout; the "
+            "divisor depends on bits alone."
+        )
+
+
+def _check_floats(got: Tensor, samples: Tensor, bits: int) -> None:
     """Compare with the right floats and with those of the usual wrong divisors."""
-    got = result.double()
     whole = samples.double()
+    full = 2 ** (bits - 1)
 
     def same(other: Tensor) -> bool:
-        return torch.allclose(got, other, rtol=1e-6, atol=1e-7)
+        return torch.allclose(got, other, rtol=1e-6, atol=0.1 / full)
 
-    if torch.allclose(got, whole / 32768, rtol=0, atol=1e-7):
+    if torch.allclose(got, whole / full, rtol=1e-7, atol=1e-7 / 2 ** max(0, bits - 24)):
         return
+    where = f"with {bits} bits "
     if same(whole):
         raise NotYetError(
-            f"the samples still reach {float(got.abs().max()):.0f}; full scale should be 1."
+            f"{where}the samples still reach {float(got.abs().max()):.0f}; full scale should be 1."
         )
-    if same(whole / 32767):
+    if same(whole / (full - 1)):
         raise NotYetError(
-            f"32767 is one too few: the sample -32768 became {-32768 / 32767:.6f}, which lies "
-            "beyond -1."
+            f"{where}one divisor too few: the sample {-full} became {-full / (full - 1):.6f}, "
+            "which lies beyond -1."
         )
-    if same((whole / 32767).clamp(-1, 1)):
+    if same((whole / (full - 1)).clamp(-1, 1)):
         raise NotYetError(
-            "-32768 and -32767 both became -1, so one mark of the ruler is lost; divide by the "
+            f"{where}{-full} and {1 - full} both became -1, so one mark is lost; divide by the "
             "number that needs no clamp."
         )
     if torch.equal(got, got.round()):
@@ -146,20 +170,21 @@ def _check_floats(result: Tensor, samples: Tensor) -> None:
             "only whole numbers are left: // throws away all that comes after the point, so divide "
             "with a single /."
         )
-    if same(whole / 65536):
+    if same(whole / (2 * full)):
         raise NotYetError(
-            "65536 counts all the marks, but the lowest one is only 32768 away from zero: -32768 "
-            "became -0.5 instead of -1."
+            f"{where}{2 * full} counts all the marks, but the lowest one is only {full} away from "
+            f"zero: {-full} became -0.5 instead of -1."
         )
-    if same(whole / float(whole.abs().max())):
+    if same(whole / 32768):
         raise NotYetError(
-            "each clip is divided by its own peak, so a whisper comes out as loud as a shout."
+            f"{where}full scale became {full // 32768} instead of 1: 32768 is right for 16 bits "
+            "only; work out the divisor from bits."
         )
-    wrong = int((got - whole / 32768).abs().argmax())
+    wrong = int((got - whole / full).abs().argmax())
     sample = int(samples.flatten()[wrong])
     raise NotYetError(
-        f"the integer {sample} became {float(got.flatten()[wrong]):.6f} instead of "
-        f"{sample / 32768:.6f}; every sample of every clip is divided by one and the same number."
+        f"{where}the integer {sample} became {float(got.flatten()[wrong]):.6f} instead of "
+        f"{sample / full:.6f}; every sample of every clip is divided by one and the same number."
     )
 
 
@@ -168,7 +193,7 @@ def _check_loss(result: Any, estimate: Tensor, reference: Tensor, lengths: list[
     if isinstance(result, Tensor) and result.numel() != 1:
         raise NotYetError(f"the loss should be one number and has shape {tuple(result.shape)}.")
     try:
-        value = float(result)
+        value = float(result.detach() if isinstance(result, Tensor) else result)
     except (TypeError, ValueError):
         raise NotYetError(
             f"the loss should be one number and is {type(result).__name__}."
