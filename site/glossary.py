@@ -24,13 +24,18 @@ TERMS = tuple(
     for term in (
         ("aliasing", 2, "A tone above half the sample rate that comes out as a lower one."),
         ("augmentation", 5, "Changing training clips at random, so that few become many."),
+        ("bands", 4, "Neighbouring bins merged into one number: one each below 2 kHz, ever more "
+         "of them above."),
+        ("baseline", 4, "What a method must beat: doing nothing, or an older method."),
         ("batch", 1, "Several clips of one length that go through the network together."),
         ("BatchNorm", 5, "A layer that brings every feature to a common mean and spread: of the "
          "batch while it trains, of all batches so far when it is used."),
-        ("bin", 3, "One frequency of a spectrogram's frame."),
+        ("bin", 3, "One frequency of a transform: one row of a spectrogram."),
         ("bit depth", 2, "How many bits a file spends on one sample, 16 as a rule."),
         ("bottleneck", 4, "The narrowest place of a network, between encoder and decoder."),
         ("causal", 4, "Using nothing that lies in the future, so that it works in a live call."),
+        ("cell", 3, "One bin in one frame: a single number of a spectrogram. Papers say "
+         "time-frequency unit."),
         ("channel", 2, "One microphone's signal in a recording: mono has one, stereo two. In a "
          "network: one of several pictures that a layer makes side by side."),
         ("checkpoint", 5, "A file with the weights of a network and what is needed to use them."),
@@ -38,6 +43,8 @@ TERMS = tuple(
         ("clock drift", 1, "Two recorders whose clocks do not tick alike, so that the delay "
          "between them grows. Counted in ppm."),
         ("clipping", 2, "Samples past full scale that are cut off flat; it crackles."),
+        ("COLA", 3, "Constant overlap-add: the windows add up to a constant, so that frames can be "
+         "added without dividing."),
         ("convolution", 1, "Every sample starts a copy of one short signal, and all copies are "
          "added: how a room answers to speech, and what a convolutional layer does."),
         ("cross-correlation", 1, "Multiply and add two clips at every shift; the largest sum "
@@ -54,13 +61,15 @@ TERMS = tuple(
         ("encoder", 4, "The first half of a network: from the picture to few rich numbers."),
         ("epoch", 5, "One round through the training data."),
         ("Fourier transform", 3, "Tells how much of each frequency is in a stretch of sound."),
+        ("floor", 3, "A lowest value in decibels: below it, a level is raised to it."),
         ("frame", 3, "One column of a spectrogram: what one position of the window showed. In "
          "a file: the samples of all channels at one moment."),
-        ("frequency", 3, "How many times a second something swings, in hertz (Hz)."),
+        ("frequency", 3, "How many cycles a second, in hertz (Hz)."),
         ("full scale", 1, "The largest value that a file can hold: samples from -1 to 1."),
         ("gain", 1, "A factor that all samples are multiplied by."),
         ("gradient", 5, "For every weight: how the loss changes if the weight grows a little."),
         ("Hann window", 3, "A window that fades in and out like one swing of a cosine."),
+        ("harmonics", 3, "The multiples of a voice's pitch: the bright lines of a vowel."),
         ("hop length", 3, "The samples from one frame of a spectrogram to the next."),
         ("ideal ratio mask", 3, "The mask that one can work out when speech and noise are known "
          "apart: near 1 where speech rules, near 0 where noise does."),
@@ -71,29 +80,35 @@ TERMS = tuple(
          "less than it seems to."),
         ("learning rate", 5, "How far one step moves the weights."),
         ("loss", 5, "One number for how wrong the output is; training makes it smaller."),
-        ("magnitude", 3, "The length of a bin's complex number: how strong that frequency is."),
+        ("magnitude", 3, "The size of a cell's complex number: how strong that frequency is then."),
         ("manifest", 1, "A table with one row for each clip."),
-        ("mask", 4, "A number from 0 to 1 for every bin: how much of it to keep."),
+        ("mask", 4, "A number from 0 to 1 for every cell: how much of it to keep."),
         ("mel", 3, "A scale of pitch as the ear hears it: fine at the bottom, coarse at the top."),
         ("memory", 4, "The part of a network that carries something from frame to frame."),
         ("MSE", 1, "Mean squared error: subtract, square, take the mean."),
         ("multiply-adds", 4, "The multiplications, each with its addition, that a network needs."),
         ("musical noise", 4, "Short tones that blink here and there, left over where a simple "
-         "method removed noise in some bins and not in their neighbours."),
+         "method removed noise in some cells and not in their neighbours."),
+        ("NOLA", 3, "Non-zero overlap-add: the squared windows never add up to zero. Then the way "
+         "back from a spectrogram is exact."),
         ("noisy", 1, "Speech with noise: what the model is given."),
         ("Nyquist frequency", 2, "Half the sample rate: the highest frequency that fits."),
+        ("oracle", 4, "A method that is told the answer, such as the ideal mask: a reference."),
         ("optimizer", 5, "What moves the weights, a step at a time, against the gradient."),
         ("over-fitting", 5, "Learning the training clips by heart, and little else."),
         ("over-suppression", 4, "Removing so much that soft sounds go with the noise."),
+        ("overlap-add", 3, "The way back from a spectrogram: every frame to samples, windowed "
+         "again, added where it was."),
         ("overlap-add condition", 3, "The windows of a spectrogram overlap so that no sample is "
-         "lost; only then there is an exact way back."),
+         "lost: NOLA, or the stronger COLA."),
         ("pair", 1, "One clip twice, with noise and without, lined up sample by sample."),
         ("parameters", 4, "The numbers in a network that training changes; also: weights."),
         ("parts per million", 1, "A unit for small ratios, ppm: 100 ppm of 16,000 samples a second "
          "are 1.6 samples a second."),
         ("PESQ", 6, "A score for how good speech sounds, from 1 to 4.6, made by a model of "
          "hearing."),
-        ("phase", 3, "The direction of a bin's complex number: where in its swing the frequency "
+        ("phase-sensitive mask", 4, "A mask that is smaller where the noisy phase is wrong."),
+        ("phase", 3, "The direction of a cell's complex number: where in its cycle the frequency "
          "is."),
         ("polarity", 1, "Which way round plus and minus are: inverted, a waveform is multiplied by "
          "-1."),
@@ -121,7 +136,7 @@ TERMS = tuple(
         ("validation", 1, "The clips that choices are made by, and that training never uses."),
         ("waveform", 1, "Sound as a row of samples; as a tensor, shape (channel, time)."),
         ("Wiener filter", 4, "A mask worked out from an estimate of speech power over noise "
-         "power, bin by bin."),
+         "power, cell by cell."),
         ("window", 3, "The curve that fades a short stretch of sound in and out before it is "
          "transformed."),
     )

@@ -92,6 +92,7 @@ def in_place(first, second):
         (lambda a, b: torch.polar(b.abs() + 1, a.angle()), "neither loudness nor phase"),
         (lambda a, b: a.abs() * torch.polar(b.abs(), b.angle()), "the loudness is not"),
         (lambda a, b: a / a * torch.polar(a.abs(), b.angle()), "became NaN"),
+        (lambda a, b: a.abs() * b / b.abs(), "became NaN"),
         (lambda a, b: torch.polar(a.abs(), b.angle())[0], "has shape"),
         (lambda a, b: 1.0, "gives back a float"),
         (in_place, "changed one of its inputs"),
@@ -143,7 +144,7 @@ def scale(factor, *, log=torch.log10):
             lambda m, r, f: torch.maximum(
                 d := 20 * torch.log10((m / r).clamp(min=1e-20)), d.max() + f
             ),
-            "hangs below the loudest bin",
+            "hangs below the loudest cell",
         ),
         (lambda m, r, f: scale(20)(m, r, f).clamp(max=0.0), "above the reference was cut off"),
         (lambda m, r, f: scale(20)(m, 128, f), "always 128"),

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_utils.exercises.lesson_04 import (
     check_causal_conv,
     check_conv_cost,
+    check_join_skip,
     check_receptive_field,
 )
 
@@ -157,6 +158,58 @@ def test_wrong_convolution_is_named(answer, sentence):
     assert_says(check_causal_conv(answer), sentence)
 
 
+# --- skip ----------------------------------------------------------------------------------
+
+
+def right_join(x, skip):
+    return torch.cat([x, skip[..., skip.shape[-1] - x.shape[-1] :]], dim=1)
+
+
+def by_copying(x, skip):
+    both = x.new_empty(x.shape[0], x.shape[1] + skip.shape[1], *x.shape[2:])
+    for frame in range(1, x.shape[-1] + 1):
+        both[:, : x.shape[1], :, -frame] = x[..., -frame]
+        both[:, x.shape[1] :, :, -frame] = skip[..., -frame]
+    return both
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [right_join, by_copying, lambda x, s: torch.cat([x, s[..., -x.shape[-1] :]], dim=1)],
+)
+def test_right_join_passes(answer):
+    assert check_join_skip(answer).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        *SHARED_MISTAKES,
+        (lambda x, s: x, "one of the two unchanged"),
+        (lambda x, s: s, "one of the two unchanged"),
+        (lambda x, s: torch.cat([x, s], dim=1), "Sizes of tensors must match"),
+        (lambda x, s: torch.cat([x, s[..., 1:]], dim=1), "Sizes of tensors must match"),
+        (lambda x, s: torch.cat([x, s[..., : x.shape[-1]]], dim=1), "you cut the end off"),
+        (
+            lambda x, s: torch.cat([s[..., s.shape[-1] - x.shape[-1] :], x], dim=1),
+            "the channels of x come first",
+        ),
+        (
+            lambda x, s: torch.cat([functional.pad(x, (s.shape[-1] - x.shape[-1], 0)), s], dim=1),
+            "those of x; skip has 1 more",
+        ),
+        (lambda x, s: x + s[:, :1, :, -x.shape[-1] :], "join the channels"),
+        (lambda x, s: torch.cat([x, s[:, :1, :, -x.shape[-1] :]], dim=1), "one after the other"),
+        (lambda x, s: torch.cat([x, s[..., -x.shape[-1] :].flip(-1)], dim=1), "x is right"),
+        (lambda x, s: 2 * right_join(x, s), "only cut and torch.cat"),
+        (lambda x, s: right_join(x, s) * math.nan, "only cut and torch.cat"),
+        (lambda x, s: right_join(x, s).tolist(), "return a tensor"),
+    ],
+)
+def test_wrong_join_is_named(answer, sentence):
+    assert_says(check_join_skip(answer), sentence)
+
+
 # --- cost ----------------------------------------------------------------------------------
 
 
@@ -188,14 +241,14 @@ def test_right_cost_passes(answer):
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o, 0), "one bias"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + 1, 0), "a bias of its own"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] - o + i, 0), "belong to the output channels"),
-        (lambda i, o, k, n: (i * o * (k[0] * k[1] + 1), 0), "not to each of its stencils"),
+        (lambda i, o, k, n: (i * o * (k[0] * k[1] + 1), 0), "not to each of its kernels"),
         (lambda i, o, k, n: (o * (k[0] * k[1] + 1), 0), "looks at all input channels"),
         (lambda i, o, k, n: (o * (i * k[0] + 1), 0), "as wide as kernel[1]"),
         (lambda i, o, k, n: (o * (i * k[1] + 1), 0), "as tall as kernel[0]"),
         (lambda i, o, k, n: (o * (i * sum(k) + 1), 0), "its two sides are multiplied"),
         (lambda i, o, k, n: cost(i, o, k, n)[::-1], "the wrong way round"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0] * n[0] * n[1], 0), "the same kernel"),
-        (lambda i, o, k, n: (cost(i, o, k, n)[0], 0), "how often each number of a stencil is used"),
+        (lambda i, o, k, n: (cost(i, o, k, n)[0], 0), "how often each number of a kernel is used"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[0] - o), "every place"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0],) * 2, "once for every place"),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], 2 * cost(i, o, k, n)[1]), "counts as one"),
@@ -204,7 +257,7 @@ def test_right_cost_passes(answer):
             "never multiplied",
         ),
         (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // n[1]), "has frames"),
-        (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // n[0]), "has bins"),
+        (lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // n[0]), "has rows"),
         (
             lambda i, o, k, n: (cost(i, o, k, n)[0], cost(i, o, k, n)[1] // o),
             "output channel costs",

@@ -58,11 +58,12 @@ def check_swap_phase(swap_phase: Callable[[Tensor, Tensor], Tensor]) -> Feedback
                 torch.randn(1, 9, 5 + seed, generator=generator, dtype=torch.complex64) * level
                 for level in (0.3 + seed, 2.0)
             )
-            first[0, 0, 0] = 0.0  # silence in a bin must not become NaN
+            first[0, 0, 0] = 0.0  # silence in a cell, of either one, must not become NaN
+            second[0, 1, 1] = 0.0
             _check_swapped(call_answer(swap_phase, first, second), first, second)
     except NotYetError as reason:
         return Feedback(False, str(reason))
-    return Feedback(True, "loudness from the one, timing from the other, in every single bin.")
+    return Feedback(True, "magnitude from the one, phase from the other, in every single cell.")
 
 
 def check_to_decibels(to_decibels: Callable[[Tensor, float, float], Tensor]) -> Feedback:
@@ -92,7 +93,7 @@ def check_to_decibels(to_decibels: Callable[[Tensor, float, float], Tensor]) -> 
     except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(
-        True, "loud, soft and silent bins all have the right level, on one scale for every clip."
+        True, "loud, soft and silent cells all have the right level, on one scale for every clip."
     )
 
 
@@ -149,19 +150,22 @@ def _check_swapped(answer: object, first: Tensor, second: Tensor) -> None:
     if answer.shape != first.shape:
         raise NotYetError(
             f"the result has shape {tuple(answer.shape)} instead of {tuple(first.shape)}; work "
-            "bin by bin."
+            "cell by cell."
         )
     if not bool(torch.isfinite(answer).all()):
-        raise NotYetError("a silent bin became NaN; take the angle instead of dividing by zero.")
-    loudness_right = torch.allclose(answer.abs(), first.abs(), rtol=1e-3, atol=1e-5)
-    phase_right = _same_phase(answer, second, where=first.abs() > 0)
+        raise NotYetError("a silent cell became NaN; take the angle instead of dividing by zero.")
+    # Where the second is silent it has no phase, and what the answer holds there is free.
+    heard = second.abs() > 0
+    loudness_right = torch.allclose(answer.abs()[heard], first.abs()[heard], rtol=1e-3, atol=1e-5)
+    both = heard & (first.abs() > 0)
+    phase_right = _same_phase(answer, second, where=both)
     if loudness_right and phase_right:
         return
     if torch.allclose(answer, first) or torch.allclose(answer, second):
         which = "first" if torch.allclose(answer, first) else "second"
         raise NotYetError(f"that is the {which} spectrogram unchanged; take one half from each.")
     if torch.allclose(answer.abs(), second.abs(), rtol=1e-3, atol=1e-5) and _same_phase(
-        answer, first, where=first.abs() > 0
+        answer, first, where=both
     ):
         raise NotYetError("the two are the wrong way round: loudness first, phase second.")
     if torch.allclose(answer, first * second, rtol=1e-3):
@@ -203,7 +207,7 @@ def _check_levels(answer: object, magnitude: Tensor, reference: float, floor_db:
         raise NotYetError("levels are real numbers, and yours are complex.")
     if bool((answer == -math.inf).any()) or bool(answer.isnan().any()):
         raise NotYetError(
-            "a silent bin came out as minus infinity or NaN, because log10(0) has no value; raise "
+            "a silent cell came out as minus infinity or NaN, because log10(0) has no value; raise "
             "everything below the floor to the floor (.clamp helps)."
         )
     ratio = magnitude / reference
@@ -222,9 +226,9 @@ def _check_levels(answer: object, magnitude: Tensor, reference: float, floor_db:
         "the reference is not used, so nothing says what 0 dB means": _levels(
             20, magnitude, floor_db
         ),
-        "your 0 dB is the loudest bin of this clip, and it changes from clip to clip; divide by "
+        "your 0 dB is the loudest cell of this clip, and it changes from clip to clip; divide by "
         "the reference": _levels(20, magnitude / magnitude.max(), floor_db),
-        "your floor hangs below the loudest bin; let it hang below the reference": torch.maximum(
+        "your floor hangs below the loudest cell; let it hang below the reference": torch.maximum(
             _levels(20, ratio, -1000.0), 20 * ratio.max().log10() + floor_db
         ),
         "the sign is turned round: softer than the reference is negative": -_levels(

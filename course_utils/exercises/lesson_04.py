@@ -1,4 +1,4 @@
-"""Checks of lesson 4: the receptive field, a convolution that never looks ahead, its cost."""
+"""Checks of lesson 4: a convolution that never looks ahead, a skip, its cost, its view."""
 
 from __future__ import annotations
 
@@ -75,6 +75,31 @@ def check_causal_conv(causal_conv: Callable[[Tensor, Tensor], Tensor]) -> Feedba
     except NotYetError as reason:
         return Feedback(False, str(reason))
     return Feedback(True, "every shape is kept, the past is unmoved, and the present counts.")
+
+
+def check_join_skip(join_skip: Callable[[Tensor, Tensor], Tensor]) -> Feedback:
+    """Check a function that joins a decoder's input with the encoder's result, in time.
+
+    Args:
+        join_skip: Called as join_skip(x, skip) with tensors of shape (batch, channel, freq,
+            frame) and (batch, channel, freq, frame + extra), the extra frames at the beginning;
+            returns (batch, channels of both, freq, frame).
+
+    Returns:
+        Feedback: what is right, or what became of the channels or of the moments.
+
+    Notebook: 04
+    """
+    sizes = [(1, 3, 2, 1), (2, 4, 4, 1), (1, 2, 5, 0), (2, 5, 3, 3)]
+    try:
+        for seed, (batch, n_x, n_skip, extra) in enumerate(sizes):
+            generator = torch.Generator().manual_seed(seed)
+            x = torch.randn(batch, n_x, 6, 10, generator=generator)
+            skip = torch.randn(batch, n_skip, 6, 10 + extra, generator=generator)
+            _check_join(call_answer(join_skip, x, skip), x, skip)
+    except NotYetError as reason:
+        return Feedback(False, str(reason))
+    return Feedback(True, "both sets of channels are there, and every frame is one moment.")
 
 
 def check_conv_cost(
@@ -217,6 +242,44 @@ def _check_causal(answer: object, moved: object, x: Tensor, weight: Tensor) -> N
     )
 
 
+def _check_join(answer: object, x: Tensor, skip: Tensor) -> None:
+    """Look at the shape, then at both halves."""
+    if not isinstance(answer, Tensor):
+        raise NotYetError(f"return a tensor; your function gave back {type(answer).__name__}.")
+    extra = skip.shape[-1] - x.shape[-1]
+    right = torch.cat([x, skip[..., extra:]], dim=1)
+    case = f"with an x of shape {tuple(x.shape)} and a skip of shape {tuple(skip.shape)}"
+    if torch.equal(answer, x) or torch.equal(answer, skip):
+        raise NotYetError("that is one of the two unchanged; torch.cat joins them along dim=1.")
+    if answer.shape != right.shape:
+        frequencies = (x.shape[0], x.shape[1], 2 * x.shape[2], x.shape[3])
+        if tuple(answer.shape) == frequencies or answer.shape == x.shape:
+            hint = "join the channels, dim=1, and leave rows and frames as they are"
+        elif answer.shape[-1] != x.shape[-1]:
+            hint = f"the result has {x.shape[-1]} frames, those of x; skip has {extra} more"
+        else:
+            hint = "the channels of both stand one after the other"
+        raise NotYetError(
+            f"{case} the answer has shape {tuple(answer.shape)} instead of "
+            f"{tuple(right.shape)}; {hint}."
+        )
+    if torch.equal(answer, right):
+        return
+    if torch.equal(answer, torch.cat([skip[..., extra:], x], dim=1)):
+        raise NotYetError("the channels of x come first, those of skip second.")
+    own, joined = answer[:, : x.shape[1]], answer[:, x.shape[1] :]
+    if torch.equal(own, x) and torch.equal(joined, skip[..., : x.shape[-1]]):
+        raise NotYetError(
+            f"{case} you cut the end off, so the skip comes {extra} frames late; its extra frames "
+            "stand at the beginning."
+        )
+    if torch.equal(own, x):
+        raise NotYetError(
+            f"{case} x is right, and the channels of skip are not its last {x.shape[-1]} frames."
+        )
+    raise NotYetError(f"{case} the values are not those of the two; only cut and torch.cat.")
+
+
 def _check_cost(
     answer: object, in_channels: int, out_channels: int, kernel: Kernel, output_size: Kernel
 ) -> None:
@@ -240,12 +303,12 @@ def _check_cost(
             weights + 1: "each output channel has a bias of its own",
             weights + in_channels: "the biases belong to the output channels",
             weights + in_channels * out_channels: "a bias belongs to an output channel, not to "
-            "each of its stencils",
+            "each of its kernels",
             out_channels * (area + 1): "each output channel looks at all input channels",
             in_channels * (area + 1): "each output channel has a kernel for every input channel",
-            weights // kernel[0] + out_channels: "a stencil is as tall as kernel[0], too",
-            weights // kernel[1] + out_channels: "a stencil is as wide as kernel[1], too",
-            out_channels * in_channels * sum(kernel) + out_channels: "a stencil is a rectangle: "
+            weights // kernel[0] + out_channels: "a kernel is as tall as kernel[0], too",
+            weights // kernel[1] + out_channels: "a kernel is as wide as kernel[1], too",
+            out_channels * in_channels * sum(kernel) + out_channels: "a kernel is a rectangle: "
             "its two sides are multiplied",
             (weights + out_channels) * places: "the same kernel is used in every place: that is "
             "the point of a convolution",
@@ -261,10 +324,10 @@ def _check_cost(
             (weights + out_channels) * places: "a bias is added, and never multiplied",
             weights + out_channels: "the kernel is used once for every place of the output",
             weights * output_size[0]: "the output has frames, too",
-            weights * output_size[1]: "the output has bins of frequency, too",
+            weights * output_size[1]: "the output has rows of frequency, too",
             weights * places // out_channels: "every output channel costs that much",
             weights * places // in_channels: "every input channel costs that much",
-        }.get(multiply_adds, "ask how often each number of a stencil is used")
+        }.get(multiply_adds, "ask how often each number of a kernel is used")
         raise NotYetError(
             f"{layer} there are {weights * places} multiply-adds and you say {multiply_adds}; "
             f"{hint}."
