@@ -17,11 +17,13 @@ from course_utils.augmentation import (
     codec_noise,
     draw_speed,
     equalize,
+    level_jump,
+    silence,
     swell,
     uniform,
 )
 
-CHANGES = [equalize, codec_noise, swell]
+CHANGES = [equalize, codec_noise, swell, level_jump, silence]
 
 
 def _seeded(seed=0):
@@ -54,7 +56,7 @@ def test_silence_stays_silence(change):
     assert change(torch.zeros(1, 1000), generator=_seeded()).abs().max() == 0
 
 
-@pytest.mark.parametrize("change", [equalize, codec_noise, swell])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("shape", [(1000,), (2, 1, 1000)])
 def test_another_shape_gets_a_sentence(change, shape):
     with pytest.raises(ValueError, match=r"\(channel, time\)"):
@@ -167,3 +169,23 @@ def test_a_swell_is_slow_and_stays_within_its_gains():
     gain_db = 20 * torch.log10(swell(torch.ones(1, 48000), max_db=8.0, generator=_seeded()))
     assert gain_db.abs().max() <= 8.01 and gain_db.max() - gain_db.min() > 2
     assert gain_db.diff().abs().max() < 16.0 / 4000  # never the whole range within 250 ms
+
+
+def test_a_level_jump_is_one_step_for_all_channels():
+    for seed in range(20):
+        gain = level_jump(torch.ones(2, 10_000), max_db=30.0, generator=_seeded(seed))
+        assert torch.equal(gain[0], gain[1])
+        steps = gain[0].diff().nonzero().flatten()
+        assert len(steps) == 1 and 1990 <= steps.item() <= 8000
+        assert gain[0, 0] == 1 and abs(20 * math.log10(gain[0, -1].item())) <= 30.01
+
+
+def test_a_silence_is_one_stretch_of_zeros_and_the_rest_is_untouched():
+    lengths = []
+    for seed in range(50):
+        gated = silence(torch.ones(2, 10_000), generator=_seeded(seed))
+        assert torch.equal(gated[0], gated[1]) and set(gated.unique().tolist()) == {0.0, 1.0}
+        zeros = (gated[0] == 0).nonzero().flatten()
+        assert zeros[-1] - zeros[0] + 1 == len(zeros)
+        lengths.append(len(zeros))
+    assert min(lengths) >= 1000 and max(lengths) <= 7000

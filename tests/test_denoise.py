@@ -122,7 +122,7 @@ def test_blocks_of_a_denoiser_are_the_whole(checkpoint, seconds, block_seconds):
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000])
 def test_blocks_at_another_rate_are_the_whole(checkpoint, rate):
     denoiser = load_checkpoint(checkpoint)
-    waveform = tone(3.0, rate) + 0.1 * torch.randn(1, 3 * rate)
+    waveform = 0.1 * torch.randn(1, 3 * rate)  # no tone: its ripple would outweigh all bins
     waveform = waveform[:, :-7]
     blocks = denoise_waveform(waveform, rate, denoiser, block_seconds=1)
     assert blocks.shape == waveform.shape
@@ -131,10 +131,40 @@ def test_blocks_at_another_rate_are_the_whole(checkpoint, rate):
     with torch.inference_mode():
         whole = resample(denoiser(resample(waveform, rate, RATE)), RATE, rate)
     difference = torch.fft.rfft(blocks - whole[:, : waveform.shape[-1]]).abs()
-    if rate > RATE:  # below what the resampler rounds off; above, there was nothing
-        difference = difference[:, : 6000 * waveform.shape[-1] // rate]
+    if rate > RATE:  # from 4 kHz on, the resampler itself leaves a few per cent
+        difference = difference[:, : 4000 * waveform.shape[-1] // rate]
     scale = torch.fft.rfft(waveform).abs().mean()
-    assert float(difference.max()) < 0.03 * float(scale)
+    assert float(difference.max()) < 0.02 * float(scale)
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("value", [1.0, 0.5])
+def test_an_even_mask_turns_the_full_band_down_evenly(rate, value):
+    """A closed form: the low band and the highs together give back the recording, times the mask.
+
+    Two milliseconds at each end are left out, where the resampler has nothing to look at.
+    """
+    waveform = 0.1 * torch.randn(2, rate, generator=torch.Generator().manual_seed(0))
+    denoiser = Denoiser(FixedMask(value)).eval()
+    estimate = denoise_waveform(waveform, rate, denoiser)
+    edge = rate // 500
+    difference = (estimate - value * waveform)[:, edge:-edge].abs().max()
+    assert float(difference) < 1e-3
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_channels_together_keep_level_and_phase_between_them(checkpoint, rate):
+    denoiser = load_checkpoint(checkpoint)
+    left = tone(1.0, rate) + 0.1 * torch.randn(1, rate)
+    estimate = denoise_waveform(torch.cat([left, -0.25 * left]), rate, denoiser)
+    assert torch.allclose(estimate[1], -0.25 * estimate[0], atol=1e-6)
+    alone = denoise_waveform(left, rate, denoiser)[0]
+    assert torch.allclose(estimate[0], alone, atol=1e-5)  # antiphase cancels nothing
+    other = torch.cat([left, tone(1.0, rate, frequency=900.0)])
+    separate = denoise_waveform(other, rate, denoiser, channels="separate")
+    assert torch.allclose(separate[0], alone, atol=1e-5)
+    with pytest.raises(ValueError, match="channels.*apart"):
+        denoise_waveform(left, rate, denoiser, channels="apart")
 
 
 def test_unusable_arguments_are_refused_in_words():

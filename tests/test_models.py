@@ -154,3 +154,48 @@ def test_one_pair_is_learned_in_sixty_steps():
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.3 * nothing
+
+
+def test_nothing_below_50_hz_is_seen_or_kept(denoiser):
+    """Bins lie 31.25 Hz apart: the first two, 0 and 31.25 Hz, are shut, the third is not."""
+    magnitude = _noise(1, 257, 20).abs()
+    louder = magnitude.clone()
+    louder[:, :2] *= 1000
+    with torch.no_grad():
+        mask, same = denoiser.net(magnitude), denoiser.net(louder)
+    assert torch.count_nonzero(mask[:, :2]) == 0 and mask[:, 2].min() > 0
+    assert torch.equal(mask, same)
+
+
+def test_a_constant_offset_changes_only_the_ends(denoiser):
+    """Hann's window keeps a constant in the two shut bins; only the ends hold a step."""
+    noisy = _noise(1, 40 * 256)
+    magnitude = stft(noisy, denoiser.config).abs()[..., 2:-2]
+    offset = stft(noisy + 0.1, denoiser.config).abs()[..., 2:-2]
+    assert torch.allclose(offset[:, 2:], magnitude[:, 2:], atol=1e-3)
+    with torch.no_grad():
+        expected, mask = denoiser.estimate_mask(magnitude), denoiser.estimate_mask(offset)
+    assert torch.allclose(mask, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_hops", [1, 40, 700])
+def test_digital_silence_before_changes_nothing(denoiser, n_hops):
+    noisy = _noise(1, 16000)
+    late = torch.cat([torch.zeros(1, n_hops * 256), noisy], dim=-1)
+    with torch.no_grad():
+        expected, estimate = denoiser(noisy), denoiser(late)[:, n_hops * 256 :]
+    assert torch.allclose(estimate, expected, atol=1e-6)
+
+
+def test_digital_silence_is_left_out_row_by_row(denoiser):
+    """As if it had been cut out, and silence in one clip of a batch is nothing to another."""
+    magnitude = stft(_noise(2, 16000), denoiser.config).abs()
+    gap = torch.zeros(2, 257, 50)
+    gapped = torch.cat([magnitude[..., :30], gap, magnitude[..., 30:]], dim=-1)
+    gapped[1, :, 30:80] = 0.1
+    with torch.no_grad():
+        expected, mask = denoiser.estimate_mask(magnitude), denoiser.estimate_mask(gapped)
+        alone = denoiser.estimate_mask(gapped[1:])
+    assert torch.allclose(torch.cat([mask[0, :, :30], mask[0, :, 80:]], -1), expected[0], atol=1e-6)
+    assert torch.count_nonzero(mask[0, :, 30:80]) == 0
+    assert torch.allclose(mask[1], alone[0], atol=1e-6)
