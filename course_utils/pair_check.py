@@ -73,8 +73,9 @@ def check_pair(
 
     Whether both line up is measured by cross-correlation, over the whole pair and in windows of
     0.75 s; drift counts from one sample between the ends of the pair, a gain from 0.25 dB or
-    from four standard errors, whichever is more. Noise of more than ten times the power of the
-    voice can hide the voice from these measurements.
+    from four standard errors, whichever is more. Drift and lost samples show only where at least
+    four windows hold speech, so in clips of some three seconds or more. Noise of more
+    than ten times the power of the voice can hide the voice from these measurements.
 
     Args:
         noisy: Tensor (channel, time).
