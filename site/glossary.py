@@ -22,6 +22,8 @@ class Term(NamedTuple):
 TERMS = tuple(
     Term(*term)
     for term in (
+        ("Adam", 5, "The usual optimizer: it gives every weight a step length of its own. AdamW is "
+         "Adam with weight decay."),
         ("aliasing", 2, "A tone above half the sample rate that comes out as a lower one."),
         ("augmentation", 5, "Changing training clips at random, so that few become many."),
         ("batch", 5, "Several clips of one length that go through the network together."),
@@ -29,6 +31,9 @@ TERMS = tuple(
          "batch while it trains, of all batches so far when it is used."),
         ("bin", 3, "One frequency of a spectrogram's frame."),
         ("bit depth", 2, "How many bits a file spends on one sample, 16 as a rule."),
+        ("blind test", 6, "Listening to two versions in random order, without names, and voting."),
+        ("bootstrap", 6, "Drawing from the scores with putting back, again and again, to see how "
+         "far their mean moves: where the intervals come from."),
         ("bottleneck", 4, "The narrowest place of a network, between encoder and decoder."),
         ("causal", 4, "Using nothing that lies in the future, so that it works in a live call."),
         ("channel", 2, "One microphone's signal in a recording: mono has one, stereo two. In a "
@@ -36,8 +41,12 @@ TERMS = tuple(
         ("checkpoint", 5, "A file with the weights of a network and what is needed to use them."),
         ("clean", 1, "Speech without noise: what the model should give back."),
         ("clipping", 2, "Samples past full scale that are cut off flat; it crackles."),
+        ("confidence interval", 6, "Made so that, in 95 of 100 such tests, it holds the true "
+         "mean."),
         ("convolution", 1, "Every sample starts a copy of one short signal, and all copies are "
          "added: how a room answers to speech, and what a convolutional layer does."),
+        ("cosine schedule", 5, "The learning rate falls along half a cosine, from its highest "
+         "value to nearly zero."),
         ("cross-correlation", 1, "Multiply and add two clips at every shift; the largest sum "
          "tells by how much one comes late."),
         ("dBFS", 2, "Decibels below full scale: 0 is the loudest that a file can hold."),
@@ -56,7 +65,11 @@ TERMS = tuple(
         ("frequency", 3, "How many times a second something swings, in hertz (Hz)."),
         ("full scale", 1, "The largest value that a file can hold: samples from -1 to 1."),
         ("gain", 1, "A factor that all samples are multiplied by."),
+        ("generalisation gap", 6, "How much worse a model is on clips that it did not learn from."),
+        ("Goodhart's law", 5, "Once a measure becomes a target, it stops being a good measure."),
         ("gradient", 5, "For every weight: how the loss changes if the weight grows a little."),
+        ("gradient clipping", 5, "Shortening a gradient that is too long, so that one odd clip "
+         "cannot throw the weights far away."),
         ("Hann window", 3, "A window that fades in and out like one swing of a cosine."),
         ("hop length", 3, "The samples from one frame of a spectrogram to the next."),
         ("ideal ratio mask", 3, "The mask that one can work out when speech and noise are known "
@@ -84,6 +97,8 @@ TERMS = tuple(
          "lost; only then there is an exact way back."),
         ("pair", 1, "One clip twice, with noise and without, lined up sample by sample."),
         ("parameters", 4, "The numbers in a network that training changes; also: weights."),
+        ("paired comparison", 6, "Taking the difference clip by clip before averaging, so that "
+         "what makes a clip hard for everybody cancels."),
         ("PESQ", 6, "A score for how good speech sounds, from 1 to 4.6, made by a model of "
          "hearing."),
         ("phase", 3, "The direction of a bin's complex number: where in its swing the frequency "
@@ -110,11 +125,13 @@ TERMS = tuple(
         ("tensor", 1, "PyTorch's array of numbers."),
         ("test", 1, "The clips that are touched once, at the very end."),
         ("validation", 1, "The clips that choices are made by, and that training never sees."),
+        ("warm-up", 5, "The first steps of a run, in which the learning rate rises."),
         ("waveform", 1, "Sound as a row of samples; as a tensor, shape (channel, time)."),
         ("Wiener filter", 4, "A mask worked out from an estimate of speech power over noise "
          "power, bin by bin."),
         ("window", 3, "The curve that fades a short stretch of sound in and out before it is "
          "transformed."),
+        ("word errors", 6, "Words that a recogniser gets wrong, leaves out or adds."),
     )
 )  # fmt: skip
 
