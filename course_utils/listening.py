@@ -1,8 +1,12 @@
-"""Players for the notebooks: honest about level, never normalised clip by clip.
+"""Players for the notebooks: before and after at one click, honest about level.
 
 IPython's own player turns every clip up to full scale, which hides exactly what a denoiser did.
 The players here leave the level alone; only when a clip goes beyond full scale is the whole row
 turned down, by one gain that the page states. The sound travels inside the page as FLAC.
+
+A row of clips is written as plain audio elements, which every page can show. Where scripts run,
+`listening.js` makes one player of them: one position, and a button for each clip that switches
+while it plays. A notebook holds this code once, in the first output of its kernel that needs it.
 """
 
 from __future__ import annotations
@@ -12,13 +16,21 @@ import html
 import io
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 import soundfile
 import torch
+from IPython import get_ipython
 from IPython.display import HTML
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
+from course_utils.features import STFTConfig, stft
 from course_utils.levels import rms
+from course_utils.plotting import DPI, plot_spectrogram, plot_waveform
 from course_utils.validate import (
     validate_integer,
     validate_not_empty,
@@ -30,15 +42,55 @@ _FULL_SCALE = 32767 / 32768  # the largest sample that 16 bits can hold
 _FADE_SECONDS = 0.01  # a clip cut in mid-word would end in a click
 _MIN_RATE = 1_000
 _MAX_RATE = 192_000  # what a FLAC player understands
+_PICTURE_SIZE = (480, 56)  # dots: enough to see words and noise, a tenth of the sound's bytes
+_PICTURE_QUALITY = 30  # of WebP, from 0 to 100
+
+Picture = Literal["spectrogram", "waveform"]
+
+PLAYER_CODE = Path(__file__).with_name("listening.js")
+"""The page's half of every player."""
 
 
-def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML:
-    """Show one player for a clip, with its level underneath.
+class Player(HTML):
+    """A row of clips in a page; the first one that a kernel shows brings the player's code along.
+
+    Attributes:
+        data: The row alone, without the code.
+
+    Notebook: all
+    """
+
+    _bringer: object = None  # the cell whose output holds the code
+    _brought: int | None = None  # the execution that put it there
+
+    def _repr_html_(self) -> str:
+        """Write the row, and after it the code if no other output of this kernel holds it."""
+        shell = get_ipython()
+        if shell is not None:
+            parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+            run = shell.execution_count
+            cell = parent.get("metadata", {}).get("cellId", run)
+            if Player._bringer not in (None, cell) or Player._brought == run:
+                return self.data
+            Player._bringer, Player._brought = cell, run
+        code = PLAYER_CODE.read_text(encoding="utf-8")
+        return f'{self.data}<script type="module">{code}</script>'
+
+
+def audio_player(
+    waveform: Tensor,
+    sample_rate: int,
+    *,
+    title: str = "",
+    picture: Picture | None = "spectrogram",
+) -> Player:
+    """Show one player for a clip, with its level.
 
     Args:
         waveform: Samples, shape ``(time,)`` or ``(channel, time)`` with one or two channels.
         sample_rate: Samples per second, in Hz.
         title: Text above the player.
+        picture: What is drawn above the position; None draws nothing.
 
     Returns:
         The player; it is displayed when it ends a cell.
@@ -51,7 +103,7 @@ def audio_player(waveform: Tensor, sample_rate: int, *, title: str = "") -> HTML
     Notebook: all
     """
     clip = _as_clip(waveform, "waveform", sample_rate)
-    return HTML(_row({str(title): clip}, sample_rate))
+    return Player(_row({str(title): clip}, sample_rate, picture))
 
 
 def compare_audio(
@@ -60,20 +112,27 @@ def compare_audio(
     *,
     removed: tuple[str, str] | None = None,
     seconds: float | None = 3.0,
-) -> HTML:
-    """Show a row of players at one common gain, each with its level in dBFS underneath.
+    picture: Picture | None = "spectrogram",
+    show_levels: bool = True,
+) -> Player:
+    """Show a player that switches between clips while it plays, at one common gain.
+
+    Each clip has its level in dBFS and its picture, all on one scale. Keys: space plays and
+    pauses, 1 to 9 switch, the arrows seek, L repeats. A drag over the picture repeats that part.
 
     Args:
         clips: Title to samples, each ``(time,)`` or ``(channel, time)``; all of one shape once
             they are cut to ``seconds``.
         sample_rate: Samples per second of every clip, in Hz.
-        removed: Titles of two clips, such as ``("noisy", "denoised")``: one more player plays
-            the first minus the second, which is what was taken away.
+        removed: Titles of two clips, such as ``("noisy", "denoised")``: one more clip is the
+            first minus the second, which is what was taken away.
         seconds: How much of the beginning of each clip to play; None plays all. Every second
-            adds about 30 kB to the notebook for each player.
+            adds about 30 kB to the notebook for each clip.
+        picture: What is drawn above the position; None draws nothing.
+        show_levels: False says nothing about levels, for a blind test.
 
     Returns:
-        The row of players; it is displayed when it ends a cell.
+        The player; it is displayed when it ends a cell.
 
     Raises:
         TypeError: If a clip is not a floating-point tensor, ``clips`` not a mapping,
@@ -102,10 +161,15 @@ def compare_audio(
             raise ValueError(f"removed must be two of {list(cut)}, got {removed!r}; correct them.")
         before, after = removed
         cut[f"removed: {before} minus {after}"] = cut[before] - cut[after]
-    return HTML(_row(cut, sample_rate))
+    return Player(_row(cut, sample_rate, picture, show_levels))
 
 
-def _row(clips: dict[str, Tensor], sample_rate: int) -> str:
+def _row(
+    clips: dict[str, Tensor],
+    sample_rate: int,
+    picture: Picture | None,
+    show_levels: bool = True,
+) -> str:
     """Write the HTML of one row; clips are checked and of shape (channel, time)."""
     loudest = max(float(clip.abs().max()) for clip in clips.values())
     gain = _FULL_SCALE / loudest if loudest > 1.0 else 1.0
@@ -117,32 +181,77 @@ def _row(clips: dict[str, Tensor], sample_rate: int) -> str:
             f"{'a clip' if many else 'the clip'} goes beyond full scale (its peak is "
             f"{20 * math.log10(loudest):+.1f} dBFS)."
         )
-    players = "".join(_player(title, clip, sample_rate, gain) for title, clip in clips.items())
+    players = "".join(
+        _plain_player(title, clip, sample_rate, gain, picture, show_levels)
+        for title, clip in clips.items()
+    )
+    seconds = next(iter(clips.values())).shape[-1] / sample_rate
     # No colours of our own: text inherits the theme's, borders are half-transparent grey.
     return (
-        '<div class="audio-row" style="margin:0.3em 0">'
-        '<div style="display:flex;flex-wrap:wrap;gap:0.8em">'
-        + players
-        + "</div>"
-        + (f'<div style="font-size:85%;opacity:0.8;margin-top:0.3em">{note}</div>' if note else "")
-        + "</div>"
+        f'<before-after data-rate="{sample_rate}" data-seconds="{seconds}" '
+        'style="display:block;margin:0.3em 0">'
+        f'<div style="display:flex;flex-wrap:wrap;gap:0.8em">{players}</div>'
+        + (
+            f'<div class="note" style="font-size:85%;opacity:0.8;margin-top:0.3em">{note}</div>'
+            if note and show_levels
+            else ""
+        )
+        + "</before-after>"
     )
 
 
-def _player(title: str, clip: Tensor, sample_rate: int, gain: float) -> str:
-    """Write the HTML of one player with its title and its level before the gain."""
+def _plain_player(
+    title: str,
+    clip: Tensor,
+    sample_rate: int,
+    gain: float,
+    picture: Picture | None,
+    show_levels: bool,
+) -> str:
+    """Write the HTML of one clip with its title, its picture and its level before the gain."""
     loudness = float(rms(clip.double()))
     level = f"{20 * math.log10(loudness):.1f} dBFS" if loudness > 0 else "silent"
     name = html.escape(title)
     head = f'<div style="font-weight:600;margin-bottom:0.2em">{name}</div>' if title else ""
+    drawn = _picture(clip, sample_rate, picture) if picture else ""
+    view = (
+        f'<img src="data:image/webp;base64,{drawn}" alt="{picture} of {name or "the clip"}" '
+        'style="width:100%;height:56px;display:block">'
+        if drawn
+        else ""
+    )
     return (
         '<div style="flex:1 1 220px;max-width:340px;padding:0.5em;'
         'border:1px solid rgba(128,128,128,0.4);border-radius:6px">'
         + head
+        + view
         + f'<audio controls preload="auto" style="width:100%" aria-label="{name or "player"}" '
-        f'src="data:audio/flac;base64,{_flac(clip * gain, sample_rate)}"></audio>'
-        + f'<div style="font-size:85%;opacity:0.8">level {level}</div></div>'
+        + (f'data-level="{level}" ' if show_levels else "")
+        + f'src="data:audio/flac;base64,{_flac(clip * gain, sample_rate)}"></audio>'
+        + (f'<div style="font-size:85%;opacity:0.8">level {level}</div>' if show_levels else "")
+        + "</div>"
     )
+
+
+def _picture(clip: Tensor, sample_rate: int, kind: Picture) -> str:
+    """Draw a clip without axes, on the course's own scales, as WebP in base64."""
+    width, height = _PICTURE_SIZE
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    mono = clip.mean(dim=0)
+    if kind == "waveform":
+        plot_waveform(mono, sample_rate, ax=axes).set_ylim(-1, 1)
+    else:
+        window = 2 ** round(math.log2(0.032 * sample_rate))
+        config = STFTConfig(sample_rate, window, window, window // 4)
+        plot_spectrogram(stft(mono, config), config, ax=axes, colorbar=False)
+    axes.set_axis_off()
+    canvas.draw()
+    pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    buffer = io.BytesIO()
+    pixels.convert("RGB").save(buffer, "WEBP", quality=_PICTURE_QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _flac(clip: Tensor, sample_rate: int) -> str:

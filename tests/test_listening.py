@@ -33,7 +33,7 @@ def levels(page):
 
 def test_player_holds_the_very_samples():
     page = audio_player(sine(), RATE, title="a tone")
-    assert isinstance(page, HTML) and page._repr_html_() == page.data
+    assert isinstance(page, HTML) and page._repr_html_().startswith(page.data)
     [(samples, rate)] = decode(page)
     assert rate == RATE and samples.shape == (RATE, 1)
     np.testing.assert_allclose(samples[:, 0], sine()[0].numpy(), atol=1 / 32768)

@@ -15,9 +15,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import anywidget
 import ipywidgets
 import numpy
 import torch
+import traitlets
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
@@ -28,6 +30,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_utils.features import STFTConfig, decibels, magnitude, stft
+from course_utils.listening import PLAYER_CODE
 from course_utils.plotting import COLORS, DPI, extent, full_scale_reference, label_axes
 from course_utils.validate import validate_channels, validate_one_channel, validate_waveform
 
@@ -46,6 +49,19 @@ class View(NamedTuple):
 
     facts: str
     player: str = ""
+
+
+class LivePlayer(anywidget.AnyWidget):
+    """A player whose clips can be exchanged while it plays: it goes on at its position.
+
+    Attributes:
+        value: What `listening.compare_audio` writes; empty for no player.
+
+    Notebook: 01, 02, 03, 04, 06
+    """
+
+    _esm = PLAYER_CODE
+    value = traitlets.Unicode().tag(sync=True)
 
 
 class Explorer(ipywidgets.VBox):
@@ -77,7 +93,7 @@ class Explorer(ipywidgets.VBox):
         self.image = ipywidgets.Image(format="png", layout=size)
         self.message = ipywidgets.HTML()
         self.facts = ipywidgets.HTML()
-        self.player = ipywidgets.HTML()
+        self.player = LivePlayer()
         self._figure = figure
         self._canvas = FigureCanvasAgg(figure)
         self._moving = moving

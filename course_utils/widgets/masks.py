@@ -91,7 +91,9 @@ def mask_explorer(
         before = float((noisy - clean).square().mean())
         change = 10 * math.log10(before / error) if before > 0 and error > 0 else 0.0
         clips = {"noisy": noisy, "masked": estimate, "clean": clean}
-        row = compare_audio(clips, config.sample_rate, removed=("noisy", "masked"), seconds=None)
+        row = compare_audio(
+            clips, config.sample_rate, removed=("noisy", "masked"), seconds=None, picture=None
+        )
         facts = (
             f"on average the mask keeps <b>{float(mask.mean()):.0%}</b> of a bin; the error "
             f"against the clean clip changes by <b>{-change:+.1f} dB</b>"
@@ -165,6 +167,7 @@ def denoise_explorer(
             rate,
             removed=("noisy", "estimate"),
             seconds=None,
+            picture=None,
         )
         facts = (
             f"SI-SDR <b>{scores[0]:.1f} dB</b> before, <b>{scores[1]:.1f} dB</b> after: "

@@ -77,7 +77,9 @@ def snr_explorer(clean: Tensor, noise: Tensor, sample_rate: int) -> Explorer:
         lines["noisy"].set_ydata(outline(noisy[0], sample_rate)[1])
         set_spectrogram(picture, noisy, config)
         facts = f"slider: {snr_db:g} dB, measured on this mixture: <b>{measured:.2f} dB</b>"
-        return View(facts, compare_audio({"noisy": noisy}, sample_rate, seconds=None).data)
+        return View(
+            facts, compare_audio({"noisy": noisy}, sample_rate, seconds=None, picture=None).data
+        )
 
     controls = {
         "snr_db": ipywidgets.FloatSlider(
@@ -154,7 +156,7 @@ def alignment_explorer(noisy: Tensor, clean: Tensor, sample_rate: int) -> Explor
             f"<b>{found}</b> &middot; a perfect output scores SI-SDR <b>{float(score):.1f} dB</b> "
             f"(100 is the most we count), MSE x 1000 <b>{1000 * error:.2f}</b>"
         )
-        row = compare_audio({"the target": target}, sample_rate, seconds=None)
+        row = compare_audio({"the target": target}, sample_rate, seconds=None, picture=None)
         return View(facts, row.data)
 
     slider = ipywidgets.IntSlider(

@@ -74,7 +74,7 @@ def sampling_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
             if low_pass
             else "what lay above the line has <b>folded down</b> below it"
         )
-        row = compare_audio({"what is left": heard}, sample_rate, seconds=None)
+        row = compare_audio({"what is left": heard}, sample_rate, seconds=None, picture=None)
         return View(facts, row.data)
 
     controls = {
@@ -147,7 +147,9 @@ def stft_explorer(waveform: Tensor, sample_rate: int) -> Explorer:
         if not config.invertible:
             return View(facts)
         rebuilt = istft(spectrogram[None], config, length=num_samples)
-        row = compare_audio({"rebuilt from the picture": rebuilt}, sample_rate, seconds=None)
+        row = compare_audio(
+            {"rebuilt from the picture": rebuilt}, sample_rate, seconds=None, picture=None
+        )
         return View(facts, row.data)
 
     def steps(name: str, value: int, low: int, high: int) -> ipywidgets.SelectionSlider:
