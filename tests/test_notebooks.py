@@ -63,7 +63,7 @@ def test_there_are_six_lessons_and_nothing_else():
 @every_lesson
 def test_the_file_is_valid_and_light(lesson):
     file = NOTEBOOKS / f"{lesson}.ipynb"
-    assert file.stat().st_size <= 1_000_000
+    assert file.stat().st_size <= 1_500_000
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
