@@ -22,6 +22,8 @@ class Term(NamedTuple):
 TERMS = tuple(
     Term(*term)
     for term in (
+        ("Adam", 5, "The usual optimizer: it gives every weight a step length of its own. AdamW is "
+         "Adam with weight decay."),
         ("aliasing", 2, "A tone above half the sample rate that comes out as a lower one."),
         ("augmentation", 5, "Changing training clips at random, so that few become many."),
         ("bands", 4, "Neighbouring bins merged into one number: one each below 2 kHz, ever more "
@@ -32,6 +34,9 @@ TERMS = tuple(
          "batch while it trains, of all batches so far when it is used."),
         ("bin", 3, "One frequency of a transform: one row of a spectrogram."),
         ("bit depth", 2, "How many bits a file spends on one sample, 16 as a rule."),
+        ("blind test", 6, "Listening to two versions in random order, without names, and voting."),
+        ("bootstrap", 6, "Drawing from the scores with putting back, again and again, to see how "
+         "far their mean moves: where the intervals come from."),
         ("bottleneck", 4, "The narrowest place of a network, between encoder and decoder."),
         ("causal", 4, "Using nothing that lies in the future, so that it works in a live call."),
         ("cell", 3, "One bin in one frame: a single number of a spectrogram. Papers say "
@@ -40,13 +45,17 @@ TERMS = tuple(
          "network: one of several pictures that a layer makes side by side."),
         ("checkpoint", 5, "A file with the weights of a network and what is needed to use them."),
         ("clean", 1, "Speech without noise: what the model should give back."),
+        ("clipping", 2, "Samples past full scale that are cut off flat; it crackles."),
         ("clock drift", 1, "Two recorders whose clocks do not tick alike, so that the delay "
          "between them grows. Counted in ppm."),
-        ("clipping", 2, "Samples past full scale that are cut off flat; it crackles."),
         ("COLA", 3, "Constant overlap-add: the windows add up to a constant, so that frames can be "
          "added without dividing."),
+        ("confidence interval", 6, "Made so that, in 95 of 100 such tests, it holds the true "
+         "mean."),
         ("convolution", 1, "Every sample starts a copy of one short signal, and all copies are "
          "added: how a room answers to speech, and what a convolutional layer does."),
+        ("cosine schedule", 5, "The learning rate falls along half a cosine, from its highest "
+         "value to nearly zero."),
         ("cross-correlation", 1, "Multiply and add two clips at every shift; the largest sum "
          "tells by how much one comes late."),
         ("dBFS", 2, "Decibels relative to full scale: 0 is the loudest that a file can hold."),
@@ -67,7 +76,11 @@ TERMS = tuple(
         ("frequency", 3, "How many cycles a second, in hertz (Hz)."),
         ("full scale", 1, "The largest value that a file can hold: samples from -1 to 1."),
         ("gain", 1, "A factor that all samples are multiplied by."),
+        ("generalisation gap", 6, "How much worse a model is on clips that it did not learn from."),
+        ("Goodhart's law", 5, "Once a measure becomes a target, it stops being a good measure."),
         ("gradient", 5, "For every weight: how the loss changes if the weight grows a little."),
+        ("gradient clipping", 5, "Shortening a gradient that is too long, so that one odd clip "
+         "cannot throw the weights far away."),
         ("Hann window", 3, "A window that fades in and out like one swing of a cosine."),
         ("harmonics", 3, "The multiples of a voice's pitch: the bright lines of a vowel."),
         ("hop length", 3, "The samples from one frame of a spectrogram to the next."),
@@ -105,6 +118,8 @@ TERMS = tuple(
         ("parameters", 4, "The numbers in a network that training changes; also: weights."),
         ("parts per million", 1, "A unit for small ratios, ppm: 100 ppm of 16,000 samples a second "
          "are 1.6 samples a second."),
+        ("paired comparison", 6, "Taking the difference clip by clip before averaging, so that "
+         "what makes a clip hard for everybody cancels."),
         ("PESQ", 6, "A score for how good speech sounds, from 1 to 4.6, made by a model of "
          "hearing."),
         ("phase-sensitive mask", 4, "A mask that is smaller where the noisy phase is wrong."),
@@ -134,11 +149,13 @@ TERMS = tuple(
         ("tensor", 1, "PyTorch's array of numbers."),
         ("test", 1, "The clips that are touched once, at the very end."),
         ("validation", 1, "The clips that choices are made by, and that training never uses."),
+        ("warm-up", 5, "The first steps of a run, in which the learning rate rises."),
         ("waveform", 1, "Sound as a row of samples; as a tensor, shape (channel, time)."),
         ("Wiener filter", 4, "A mask worked out from an estimate of speech power over noise "
          "power, cell by cell."),
         ("window", 3, "The curve that fades a short stretch of sound in and out before it is "
          "transformed."),
+        ("word errors", 6, "Words that a recogniser gets wrong, leaves out or adds."),
     )
 )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """The checks of lesson 5: right answers pass, each usual mistake gets its own sentence."""
 
+import copy
+
 import pytest
 import torch
 from answers import SHARED_MISTAKES, assert_says
@@ -150,6 +152,29 @@ def detached(*arguments):
     return make_step("zfbs", tensor=True)(*arguments).detach()
 
 
+def in_eval_mode(model, optimizer, loss_fn, noisy, clean):
+    model.eval()
+    return make_step("zfbs")(model, optimizer, loss_fn, noisy, clean)
+
+
+def back_in_time(model, optimizer, loss_fn, noisy, clean):
+    model.eval()
+    result = make_step("zfbs")(model, optimizer, loss_fn, noisy, clean)
+    model.train()
+    return result
+
+
+def left_in_eval_mode(model, optimizer, loss_fn, noisy, clean):
+    result = make_step("zfbs")(model, optimizer, loss_fn, noisy, clean)
+    model.eval()
+    return result
+
+
+def says_train_first(model, optimizer, loss_fn, noisy, clean):
+    model.train()
+    return make_step("zfbs")(model, optimizer, loss_fn, noisy, clean)
+
+
 def too_far(model, optimizer, loss_fn, noisy, clean):
     optimizer.param_groups[0]["lr"] = 0.3
     return make_step("zfbs")(model, optimizer, loss_fn, noisy, clean)
@@ -161,8 +186,9 @@ def test_right_steps_pass(order):
     assert feedback.passed, feedback
 
 
-def test_a_detached_loss_passes():
-    assert check_train_step(detached).passed
+@pytest.mark.parametrize("answer", [detached, says_train_first])
+def test_a_detached_loss_and_a_mode_that_was_set_pass(answer):
+    assert check_train_step(answer).passed
 
 
 @pytest.mark.parametrize(
@@ -185,6 +211,9 @@ def test_a_detached_loss_passes():
         (make_step("zfbs", tensor=True), "return loss.item()"),
         (make_step("zfbs", late=True), "return the loss that you called backward on"),
         (one_number_only, "yours has shape (2,)"),
+        (in_eval_mode, "leave the mode alone"),
+        (back_in_time, "leave the mode alone"),
+        (left_in_eval_mode, "leave the mode alone"),
         (too_far, "order is zero_grad, forward, loss, backward, step"),
         (lambda *a: str(make_step("zfbs")(*a)), "not str"),
         (lambda m, o, f, x, y: f(m(x)).item(), "stopped with TypeError"),
@@ -238,10 +267,27 @@ def with_inference_mode(model, loss_fn, batches):
         return make_measure()(model, loss_fn, batches)
 
 
+def on_a_copy(model, loss_fn, batches):
+    measured = copy.deepcopy(model)
+    measured.eval()
+    with torch.no_grad():
+        losses = [loss_fn(measured(x), y).item() for x, y in batches]
+    return sum(losses) / len(losses)
+
+
+def on_a_training_copy(model, loss_fn, batches):
+    measured = copy.deepcopy(model)
+    measured.train()
+    with torch.no_grad():
+        losses = [loss_fn(measured(x), y).item() for x, y in batches]
+    return sum(losses) / len(losses)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         make_measure(),
+        on_a_copy,
         make_measure(combine=lambda losses: torch.tensor(losses).mean()),
         with_inference_mode,
         lambda model, loss_fn, batches: evaluate_loss(model, batches, loss_fn),
@@ -258,6 +304,7 @@ def test_right_measures_pass(answer):
         *SHARED_MISTAKES,
         (lambda *_: 0.5, "never called"),
         (make_measure(evaluate=False), "measured in training mode"),
+        (on_a_training_copy, "measured in training mode"),
         (make_measure(no_grad=False), "torch.no_grad()"),
         (make_measure(restore=False), "came in training mode and left in the other"),
         (make_measure(restore="train"), "came in eval mode and left in the other"),

@@ -118,13 +118,31 @@ def over_the_resamples(values):
     return ends(values[drawn].mean(dim=0))
 
 
+def standard_errors(values):
+    error = values.std() / len(values) ** 0.5
+    return values.mean() - 1.96 * error, values.mean() + 1.96 * error
+
+
+def turned_round(values):
+    low, high = ends(means(values))
+    return 2 * values.mean() - high, 2 * values.mean() - low
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_wrong_tail_is_seen_whatever_the_draws(seed):
+    torch.manual_seed(seed)
+    assert not check_interval(lambda values: ends(means(values, 1000), 0.05, 0.975)).passed
+    assert not check_interval(lambda values: ends(means(values, 1000), 0.025, 0.95)).passed
+    assert not check_interval(standard_errors).passed
+
+
 def shrink(values):
     result = ends(means(values))
     values.mul_(0)
     return result
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("num_resamples", [1000, 5000])
 def test_right_interval_passes_whatever_the_draws(seed, num_resamples):
     torch.manual_seed(seed)
@@ -149,10 +167,15 @@ def test_an_interval_as_a_list_or_tensor_passes():
             "with",
         ),
         (lambda v: ends(v), "where the clips lie, not where their mean lies"),
-        (lambda v: ends(means(v), 0.5, 0.975), "evenly around the mean"),
-        (lambda v: ends(means(v), 0.025, 0.9), "evenly around the mean"),
-        (lambda v: ends(means(v), 0.05, 0.95), "too narrow"),
-        (lambda v: ends(means(v), 0.005, 0.995), "too wide"),
+        (lambda v: ends(means(v), 0.6, 0.975), "should hold the mean"),
+        (lambda v: ends(means(v), 0.2, 0.975), "your lower end lies"),
+        (lambda v: ends(means(v), 0.025, 0.9), "your upper end lies"),
+        (lambda v: ends(means(v), 0.05, 0.95), "too far in; take the quantile 0.025"),
+        (lambda v: ends(means(v), 0.05, 0.975), "too far in; take the quantile 0.025"),
+        (lambda v: ends(means(v), 0.025, 0.95), "too far in; take the quantile 0.975"),
+        (lambda v: ends(means(v), 0.005, 0.995), "too far out"),
+        (standard_errors, "evenly around the mean, as mean +- 1.96 standard errors does"),
+        (turned_round, "evenly around the mean"),
         (lambda v: ends(means(v, num_drawn=6)), "as many clips in each resample"),
         (lambda v: ends(means(v), 0.25, 0.75), "0.025 and 0.975"),
         (lambda v: (v.mean() - 1, "high"), "the upper end is one number, and yours is str"),

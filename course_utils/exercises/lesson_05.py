@@ -156,8 +156,14 @@ def _check_steps(answer: Callable, seed: int) -> None:
     start = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=_LEARNING_RATE)
     fed: list[Tensor] = []
+    modes: list[bool] = []
     judged: list[tuple[Tensor, Tensor]] = []
-    model.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0]))
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        fed.append(inputs[0])
+        modes.append(module.training)
+
+    model.register_forward_pre_hook(watch)
 
     def loss_fn(estimate: Tensor, reference: Tensor) -> Tensor:
         judged.append((estimate, reference))
@@ -167,8 +173,10 @@ def _check_steps(answer: Callable, seed: int) -> None:
         with torch.no_grad():
             before = _lopsided_loss(model(noisy), clean).item()
         fed.clear()
+        modes.clear()
         judged.clear()
         result = call_answer(answer, model, optimizer, loss_fn, noisy, clean)
+        _check_mode(model, modes)
         _check_roles(fed, judged, noisy, clean)
         _compare_weights(model, start, batches[: step + 1])
         if isinstance(result, Tensor) and result.requires_grad:
@@ -181,6 +189,15 @@ def _check_steps(answer: Callable, seed: int) -> None:
                 f"the weights are right, but you return {value:.4f} where the loss before the "
                 f"step was {before:.4f}; return the loss that you called backward on."
             )
+
+
+def _check_mode(model: nn.Module, modes: Sequence[bool]) -> None:
+    """Refuse a step that learns, or leaves the model, in eval mode: it came in training mode."""
+    if not all(modes) or not model.training:
+        raise NotYetError(
+            "the model came in training mode and was switched to eval mode; there Dropout and "
+            "BatchNorm do not learn as they should, so leave the mode alone in a training step."
+        )
 
 
 def _check_roles(fed: Sequence, judged: Sequence, noisy: Tensor, clean: Tensor) -> None:
@@ -269,18 +286,28 @@ def _flat(model: nn.Module) -> Tensor:
 # --- measuring without learning -------------------------------------------------------------
 
 
+class _Diary:
+    """How a model was used; a copy of the model goes on writing in the same one."""
+
+    def __init__(self) -> None:
+        self.modes: list[bool] = []
+        self.grads: list[bool] = []
+
+    def __deepcopy__(self, memo: dict) -> "_Diary":
+        return self
+
+
 class _Watched(nn.Module):
-    """A model with Dropout and BatchNorm that writes down how it is used."""
+    """A model with Dropout and BatchNorm that writes down how it, or a copy of it, is used."""
 
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(6, 6), nn.Dropout(0.5))
-        self.modes: list[bool] = []
-        self.grads: list[bool] = []
+        self.diary = _Diary()
 
     def forward(self, noisy: Tensor) -> Tensor:
-        self.modes.append(any(module.training for module in self.net))
-        self.grads.append(torch.is_grad_enabled())
+        self.diary.modes.append(any(module.training for module in self.net))
+        self.diary.grads.append(torch.is_grad_enabled())
         return self.net(noisy)
 
 
@@ -295,7 +322,8 @@ def _check_validation(answer: Callable, seed: int, training: bool, num_batches: 
         right = [_lopsided_loss(model(x), y).item() for x, y in batches]
         swapped = [_lopsided_loss(y, model(x)).item() for x, y in batches]
     model.train(training)
-    model.modes, model.grads = [], []
+    model.diary.modes.clear()
+    model.diary.grads.clear()
     before = copy.deepcopy(model.state_dict())
     grad_enabled = torch.is_grad_enabled()
     result = call_answer(answer, model, _lopsided_loss, batches)
@@ -305,14 +333,14 @@ def _check_validation(answer: Callable, seed: int, training: bool, num_batches: 
             "gradients are still switched off when your function is done, and nothing could be "
             "trained any more; with torch.no_grad(): switches them on again."
         )
-    if not model.modes:
+    if not model.diary.modes:
         raise NotYetError("the model was never called; compute estimate = model(noisy).")
-    if any(model.modes):
+    if any(model.diary.modes):
         raise NotYetError(
             "the model was measured in training mode, where Dropout deletes and BatchNorm looks "
             "at its neighbours; call model.eval() first."
         )
-    if any(model.grads):
+    if any(model.diary.grads):
         raise NotYetError(
             "PyTorch kept everything for a backward pass that never comes; measure inside "
             "with torch.no_grad()."
