@@ -34,6 +34,9 @@ def reserved(path: str | os.PathLike) -> Iterator[None]:
     Args:
         path: The file, or folder, that is going to be written.
 
+    Yields:
+        Nothing, while the name is kept.
+
     Raises:
         OSError: If nothing can be written there.
         FileExistsError: If another program is about to write it.
@@ -92,6 +95,9 @@ def named(path: str | os.PathLike) -> Iterator[None]:
 
     Args:
         path: The file that is written in the block.
+
+    Yields:
+        Nothing, while the file is written.
 
     Raises:
         OSError: In place of the system's, in a sentence.

@@ -84,7 +84,11 @@ def _say_stop(sentence: str) -> None:
 
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
-    """Print a warning as a sentence, without the line of code that it comes from."""
+    """Print a warning as a sentence, without the line of code that it comes from.
+
+    Yields:
+        Nothing, while warnings are printed so.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         yield

@@ -188,12 +188,12 @@ def _measure_onnx(denoiser: Denoiser, frames: tuple[Tensor, ...]) -> tuple[list[
 def measure_level(denoiser: Denoiser) -> str:
     """Score what a call loses because nobody knows how loud it is going to be."""
 
-    def call(level: float | None, noisy: Tensor) -> Tensor:
+    def call(level: Tensor | None, noisy: Tensor) -> Tensor:
         stream = StreamingDenoiser(denoiser, level=level)
         return torch.cat([stream.feed(noisy), stream.flush()], dim=-1)
 
     methods = {
-        "level of the clip known": lambda noisy: call(float(noisy.square().mean().sqrt()), noisy),
+        "level of the clip known": lambda noisy: call(denoiser.measure_level(noisy), noisy),
         "running level": lambda noisy: call(None, noisy),
     }
     pairs = make_test_pairs(split="validation", sentences_per_noise=1)
