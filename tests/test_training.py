@@ -1,5 +1,7 @@
 """Training: one step by hand, modes, resuming, checkpoints, and the schedule."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -20,6 +22,7 @@ from course_utils.training import (
     seed_everything,
     share_cores,
     train_one_epoch,
+    usable_cores,
 )
 
 
@@ -423,9 +426,28 @@ def test_seeds_repeat():
 
 
 def test_workers_and_arithmetic_share_the_cores(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("course_utils.training.usable_cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS")
     assert share_cores(1) == 3 and torch.get_num_threads() == 3
     assert share_cores(9) == 1
     assert share_cores(1, processes=2) == 1 and share_cores(0, processes=2) == 2
     with pytest.raises(ValueError, match="num_workers.*-1"):
         share_cores(-1)
+
+
+def test_a_wish_for_fewer_threads_is_heeded(monkeypatch):
+    monkeypatch.setattr("course_utils.training.usable_cores", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert share_cores(0) == 2 and share_cores(3) == 1
+    assert share_cores(0, processes=2) == 2  # torchrun writes a 1 there that nobody wished for
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_only_the_cores_that_the_process_may_use_are_counted():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert usable_cores() == len(allowed)
