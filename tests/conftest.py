@@ -5,11 +5,16 @@ The settings for the browser are in browser/conftest.py; no other test loads a b
 
 import itertools
 import os
+import signal
 
 os.environ["MPLBACKEND"] = "Agg"
 # Before PyTorch is loaded, and for every process that a test starts. Networks as small as these
 # gain nothing from a second thread, and beside a busy core the two wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs the tests in the background lets Ctrl-C be ignored, by every program below it
+# too, and some tests stop a program that way.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

@@ -80,7 +80,8 @@ class FullBandDenoiser:
     def _clean(self, lows: Tensor) -> Tensor:
         """Clean what lies in the network's band, (channel, time) -> (row, time)."""
         cleaned, gain = self._stream.feed_with_gain(lows)
-        self._noisy_lows = _joined(self._noisy_lows, lows)
+        if self._has_highs:
+            self._noisy_lows = _joined(self._noisy_lows, lows)
         return self._beside_lows(cleaned, gain)
 
     def _beside_lows(self, cleaned: Tensor, gain: Tensor) -> Tensor:
