@@ -36,6 +36,10 @@ RED = ", ".join(
 )
 
 
+class SamplesLost(AssertionError):
+    """A busy machine had no time for the page that records what a player gives."""
+
+
 def find_chromium() -> str | None:
     """Path of an installed Chromium, or None."""
     found = os.environ.get("COURSE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
