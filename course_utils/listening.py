@@ -236,7 +236,8 @@ def _plain_player(
 def _picture(clip: Tensor, sample_rate: int, kind: Picture) -> str:
     """Draw a clip without axes, on the course's own scales, as WebP in base64."""
     width, height = _PICTURE_SIZE
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="none")
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure.set_layout_engine("none")  # the course's style has one, which would move the picture
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     mono = clip.mean(dim=0)
