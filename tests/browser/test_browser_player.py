@@ -190,7 +190,10 @@ def recorded(page, channel=0):
         raise SamplesLost("the recorder itself lost samples")
     silence = np.zeros(128)
     return np.concatenate(
-        [np.array(channels[channel]) if channels else silence for _, channels in blocks]
+        [
+            np.array(channels[min(channel, len(channels) - 1)]) if channels else silence
+            for _, channels in blocks
+        ]
     )
 
 
