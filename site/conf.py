@@ -133,3 +133,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", plain_words)
     app.connect("build-finished", name_start_page)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math_block, None))
+
+
+# A class that a package hands on from its module is documented in both places.
+suppress_warnings = ["ref.python"]
