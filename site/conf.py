@@ -69,12 +69,16 @@ MODULE = """
 ```{{eval-rst}}
 .. automodule:: {name}
    :members:
+   :ignore-module-all:
 ```
 """
 
 
 def public_modules() -> list[str]:
-    """Every module of course_utils, folders after their own name; programs are not for import."""
+    """Every module of course_utils, folders after their own name; programs are not for import.
+
+    What a folder hands on is told once, in the module that it comes from.
+    """
     package = ROOT / "course_utils"
     found = pkgutil.walk_packages([str(package)], prefix="course_utils.")
     return [module.name for module in found if not module.name.rpartition(".")[2].startswith("_")]
@@ -133,7 +137,3 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", plain_words)
     app.connect("build-finished", name_start_page)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math_block, None))
-
-
-# A class that a package hands on from its module is documented in both places.
-suppress_warnings = ["ref.python"]

@@ -2,26 +2,14 @@
 
 import re
 
-import numpy as np
 import pytest
-import scipy.signal
 import torch
+from sounds import speech_like
 
 from course_utils.audio import load_audio, resample, to_mono
 from course_utils.corpus import pair_folders
 from course_utils.pair_check import check_pair
 from course_utils.preprocessing import align, correct_drift, normalize_pair
-
-
-def speech_like(num_samples, seed=0):
-    """Return coloured noise in syllables: as narrow and as uneven as speech, peak 0.5."""
-    white = np.random.default_rng(seed).standard_normal(num_samples)
-    coloured = scipy.signal.lfilter([1], [1, -1.6, 0.8], white)
-    syllables = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * np.arange(num_samples) / 16000)
-    sound = torch.from_numpy(coloured * syllables).float().unsqueeze(0)
-    sound = sound - sound.mean()
-    return 0.5 * sound / sound.abs().max()
-
 
 RATES = {"noisy_sample_rate": 16000, "clean_sample_rate": 16000}
 

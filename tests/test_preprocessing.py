@@ -6,6 +6,7 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sounds import speech_like
 
 from course_utils.levels import peak_db, rms_db
 from course_utils.preprocessing import (
@@ -24,16 +25,6 @@ FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 def noise(*shape, seed=0, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed)
     return (torch.rand(*shape, generator=generator, dtype=torch.float64) * 1.9 - 0.95).to(dtype)
-
-
-def speech_like(num_samples, seed=0):
-    """Return coloured noise in syllables: as narrow and as uneven as speech, peak 0.5."""
-    white = np.random.default_rng(seed).standard_normal(num_samples)
-    coloured = scipy.signal.lfilter([1], [1, -1.6, 0.8], white)
-    syllables = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * np.arange(num_samples) / 16000)
-    sound = torch.from_numpy(coloured * syllables).float().unsqueeze(0)
-    sound = sound - sound.mean()
-    return 0.5 * sound / sound.abs().max()
 
 
 def assert_one_sentence(error):
