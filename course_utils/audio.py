@@ -33,15 +33,23 @@ from course_utils.validate import (
 SAMPLE_RATE = 16_000
 """Samples per second used by the whole course."""
 
-_SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+SUBTYPE_BITS = {
+    **{"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32},
+    **{"FLOAT": 32, "DOUBLE": 64},
+}
+"""Bits of a sample, by soundfile's name for how it is stored."""
+
 _FLOAT_SUBTYPES = {"FLOAT": torch.float32, "DOUBLE": torch.float64}
 _SUFFIX_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _MAX_KERNEL_SIZE = 2_000_000  # numbers; common pairs of rates need less
 _TAPS_AT_ONCE = 2**20
 _MAX_RATIO = 1000  # of two rates; beyond it a file's header is wrong, and memory overflows
-# torchaudio's defaults
-_FILTER_WIDTH = 6
-_ROLLOFF = 0.99
+FILTER_WIDTH = 6
+"""Zero crossings of the resampling filter on each side: torchaudio's default."""
+
+ROLLOFF = 0.99
+"""Where that filter begins to cut, as a share of the lower Nyquist frequency."""
+
 _READ_BACK = 2**20  # samples at once
 
 
@@ -169,7 +177,6 @@ def save_audio(
             f"path must be a new name, got {str(target)!r}, which exists; choose another one, or "
             "pass overwrite=True for a file."
         )
-    encode(waveform, subtype)  # or say now that the file would cut samples off
     rows = waveform.reshape(-1, waveform.shape[-1])  # (channel, time)
     try:
         with written_whole(target, exclusive=not overwrite) as temporary:
@@ -282,8 +289,8 @@ def resample(waveform: Tensor, orig_freq: int, new_freq: int) -> Tensor:
 
 def _resample_sparsely(waveform: Tensor, old: int, new: int) -> Tensor:
     """Apply torchaudio's filter sample by sample: each one out sees only the few in around it."""
-    base = min(old, new) * _ROLLOFF
-    reach = math.ceil(_FILTER_WIDTH * old / base)  # samples on each side
+    base = min(old, new) * ROLLOFF
+    reach = math.ceil(FILTER_WIDTH * old / base)  # samples on each side
     num_out = math.ceil(waveform.shape[-1] * new / old)
     padded = torch.nn.functional.pad(waveform, (reach, reach + 1))
     taps = torch.arange(2 * reach + 1, device=waveform.device)
@@ -295,7 +302,7 @@ def _resample_sparsely(waveform: Tensor, old: int, new: int) -> Tensor:
         behind = (wanted * old - first * new).double() / new  # and how far behind it the place is
         distance = (taps - reach - behind[:, None]) * (base / old)  # in zero crossings
         window = torch.cos(
-            distance.clamp(-_FILTER_WIDTH, _FILTER_WIDTH) * (torch.pi / (2 * _FILTER_WIDTH))
+            distance.clamp(-FILTER_WIDTH, FILTER_WIDTH) * (torch.pi / (2 * FILTER_WIDTH))
         ).square()
         weight = torch.sinc(distance) * window * (base / old)  # (out, tap)
         pieces.append((padded[..., first[:, None] + taps] * weight.to(padded.dtype)).sum(dim=-1))
@@ -350,7 +357,7 @@ def encode(waveform: Tensor, subtype: str) -> np.ndarray:
         )
     # libsndfile would multiply floats by 32767 and divide by 32768 on the way back: a file saved
     # ten times would fade. So the integers are made here, as the inverse of loading.
-    bits = _SUBTYPE_BITS[subtype]
+    bits = SUBTYPE_BITS[subtype]
     full_scale = 2 ** (bits - 1)
     integers = torch.round(samples.double() * full_scale).clamp(-full_scale, full_scale - 1)
     return (integers.long() << (32 - bits)).to(torch.int32).numpy()
@@ -360,10 +367,6 @@ def _file_format(target: Path, subtype: str) -> str:
     """Return the container for a file name, if it can hold the subtype."""
     validate_choice(target.suffix.lower(), "the ending of path", _SUFFIX_FORMATS)
     file_format = _SUFFIX_FORMATS[target.suffix.lower()]
-    known = [
-        each
-        for each in (*_SUBTYPE_BITS, *_FLOAT_SUBTYPES)
-        if soundfile.check_format(file_format, each)
-    ]
+    known = [each for each in SUBTYPE_BITS if soundfile.check_format(file_format, each)]
     validate_choice(subtype, f"subtype of {file_format}", known)
     return file_format

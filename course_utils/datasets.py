@@ -27,7 +27,7 @@ from course_utils.augmentation import (
     swell,
     uniform,
 )
-from course_utils.files import AUDIO_SUFFIXES
+from course_utils.files import AUDIO_SUFFIXES, folder_sounds
 from course_utils.levels import SILENCE_RMS, WORKING_LEVEL, rms
 from course_utils.lost_files import LostFile, LostFiles
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
@@ -557,11 +557,7 @@ def _choose_left(items: Sequence[Item], lost: LostFiles, generator: torch.Genera
 def _audio_files(folder: str | os.PathLike, name: str) -> dict[str, Path]:
     """Map file names to paths for all audio in a folder, or say what is missing."""
     folder = existing_folder(folder, name)
-    files = {}
-    for path in folder.iterdir():
-        hidden = path.name.startswith(".")  # macOS puts a file ._name beside each name
-        if path.suffix.lower() in AUDIO_SUFFIXES and not hidden:
-            files[path.name] = path
+    files = {path.name: path for path in folder_sounds(folder)[0]}
     if not files:
         raise ValueError(
             f"{name} must hold audio files ({', '.join(AUDIO_SUFFIXES)}), got none in "

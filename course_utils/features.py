@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from course_utils.audio import SAMPLE_RATE
-from course_utils.levels import DIGITAL_SILENCE
+from course_utils.levels import SILENCE_PEAK
 from course_utils.validate import (
     validate_choice,
     validate_integer,
@@ -293,7 +293,7 @@ def frame_levels(magnitude: Tensor, config: STFTConfig) -> Tensor:
     lowest = math.ceil(_LOWEST_VOICE_HZ / config.hz_per_bin)
     level = torch.linalg.vector_norm(magnitude[..., lowest:-1, :], dim=-2)
     # Beside a large offset, the bins above hold no zeros but its round-off.
-    return level.masked_fill(level <= DIGITAL_SILENCE + 1e-6 * magnitude[..., 0, :], 0.0)
+    return level.masked_fill(level <= SILENCE_PEAK + 1e-6 * magnitude[..., 0, :], 0.0)
 
 
 def compress(magnitude: Tensor, *, exponent: float = 0.3) -> Tensor:

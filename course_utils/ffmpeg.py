@@ -57,6 +57,7 @@ class Sound:
         duration: Seconds that the container promises; None where it promises nothing.
         delay: Seconds by which the sound begins after the file's first picture.
         bit_rate: Bits a second; 0 where unknown.
+        bits: Bits of a sample, where the codec keeps every sample as it is; 0 elsewhere.
         tags: Title, artist and so on, by the names that soundfile has for them.
         left_behind: What else the file holds that no sound file can.
     """
@@ -69,6 +70,7 @@ class Sound:
     duration: float | None
     delay: float
     bit_rate: int
+    bits: int
     tags: dict[str, str]
     left_behind: tuple[str, ...]
 
@@ -118,6 +120,7 @@ def probe(path: Path) -> Sound | None:
         duration=_seconds(chosen.get("duration")),
         delay=(_seconds(chosen.get("start_time")) or 0) - (_seconds(form.get("start_time")) or 0),
         bit_rate=int(chosen.get("bit_rate", 0)),
+        bits=int(chosen.get("bits_per_raw_sample") or chosen.get("bits_per_sample") or 0),
         tags={_TAGS[key]: text for key, text in tags.items() if key in _TAGS},
         left_behind=tuple(_left_behind(streams, chosen)),
     )
@@ -140,11 +143,7 @@ def decode(path: Path, sound: Sound, num_frames: int) -> Iterator[np.ndarray]:
     Raises:
         Failure: FFmpeg cannot go on; the text is a clause.
     """
-    command = [
-        *("ffmpeg", "-v", "error", "-nostdin", *_SAFE, "-i", _address(path)),
-        *("-map", f"0:{sound.index}", "-af", "aresample=async=1", "-f", "f32le"),
-        *("-ar", str(sound.sample_rate), "-ac", str(sound.num_channels), "pipe:1"),
-    ]
+    command = _decoding(path, sound, "f32le")
     size = 4 * sound.num_channels * num_frames
     with _running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as (process, errors):
         assert process.stdout is not None
@@ -169,11 +168,7 @@ def count_frames(path: Path, sound: Sound) -> tuple[int, str]:
     Raises:
         Failure: FFmpeg cannot go on; the text is a clause.
     """
-    command = [
-        *("ffmpeg", "-v", "error", "-nostdin", *_SAFE, "-i", _address(path)),
-        *("-map", f"0:{sound.index}", "-af", "aresample=async=1", "-f", "u8"),
-        *("-ar", str(sound.sample_rate), "-ac", str(sound.num_channels), "pipe:1"),
-    ]
+    command = _decoding(path, sound, "u8")
     num_bytes = 0
     with _running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as (process, errors):
         assert process.stdout is not None
@@ -182,6 +177,15 @@ def count_frames(path: Path, sound: Sound) -> tuple[int, str]:
         if process.wait():
             raise Failure(_last_line(errors))
         return num_bytes // sound.num_channels, _last_line(errors)
+
+
+def _decoding(path: Path, sound: Sound, form: str) -> list[str]:
+    """Write the command that sends the sound of a file through a pipe."""
+    return [
+        *("ffmpeg", "-v", "error", "-nostdin", *_SAFE, "-i", _address(path)),
+        *("-map", f"0:{sound.index}", "-af", "aresample=async=1", "-f", form),
+        *("-ar", str(sound.sample_rate), "-ac", str(sound.num_channels), "pipe:1"),
+    ]
 
 
 def replace_sound(path: Path, sound: Sound, video: Path, blocks: Iterable[np.ndarray]) -> None:

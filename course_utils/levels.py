@@ -15,9 +15,6 @@ from course_utils.validate import validate_waveform
 WORKING_LEVEL = 0.1
 """RMS of every clip that the network sees, -20 dBFS: loud enough, with room for peaks."""
 
-DIGITAL_SILENCE = 1e-10
-"""Below this, -200 dBFS, there is nothing at all: a muted call, a gate that is shut."""
-
 # Frames more than 10 dB below the mean power are pauses, as in ITU-R BS.1770-5.
 _GATE = 10 ** (-10 / 10)
 # A level is believed as long as the last half second lies no further from it, 12 dB.
@@ -29,7 +26,7 @@ SILENCE_RMS = 1e-8
 """Below this, -160 dBFS, a clip is silent: 24-bit audio ends at -144 dBFS."""
 
 SILENCE_PEAK = 1e-10
-"""The same for the largest sample: -200 dBFS, below one step of every integer format."""
+"""Below this, -200 dBFS, there is nothing at all: less than one step of every integer format."""
 
 
 def rms(waveform: Tensor) -> Tensor:
@@ -161,8 +158,8 @@ def working_gain(level: Tensor) -> Tensor:
 
     Notebook: 04
     """
-    audible = level > DIGITAL_SILENCE
-    return torch.where(audible, WORKING_LEVEL / level.clamp(min=DIGITAL_SILENCE), 1.0)
+    audible = level > SILENCE_PEAK
+    return torch.where(audible, WORKING_LEVEL / level.clamp(min=SILENCE_PEAK), 1.0)
 
 
 def active_level(frame_levels: Tensor) -> Tensor:

@@ -277,8 +277,7 @@ def _cut(clip: Tensor, seconds: float | None, sample_rate: int) -> Tensor:
 
 def _as_clip(clip: Tensor, name: str, sample_rate: int) -> Tensor:
     """Return a clip as float32 (channel, time) on the CPU; refuse it or its rate in a sentence."""
-    validate_integer(sample_rate, "sample_rate")
-    validate_number(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
+    validate_integer(sample_rate, "sample_rate", minimum=_MIN_RATE, maximum=_MAX_RATE)
     validate_waveform(clip, name=name)
     if clip.ndim > 2 or (clip.ndim == 2 and clip.shape[0] > 2):
         raise ValueError(

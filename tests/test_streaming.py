@@ -284,20 +284,20 @@ def test_the_level_is_the_one_that_the_denoiser_would_measure(rate):
     noisy = recording()
     at_rate = resample(noisy, rate, RATE)
     pieces = noisy.split(999, dim=-1)
-    measured = measure_level(pieces, rate, at_rate=RATE, channels="separate")
+    measured = measure_level(pieces, rate, STFTConfig(), channels="separate")
     assert torch.allclose(measured, level_of(at_rate), rtol=1e-5)
-    together = measure_level(pieces, rate, at_rate=RATE)
+    together = measure_level(pieces, rate, STFTConfig())
     assert together.shape == (1, 1)
     assert float(together.square()) == pytest.approx(float(measured.square().sum()), rel=0.01)
     with pytest.raises(ValueError, match="at least one sample"):
-        measure_level([], rate, at_rate=RATE)
+        measure_level([], rate, STFTConfig())
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("rate", [8000, 44_100])
 def test_blocks_and_their_noisy_sound_stay_side_by_side(mix, rate):
     noisy = recording()
-    level = measure_level([noisy], rate, at_rate=RATE)
+    level = measure_level([noisy], rate, STFTConfig())
     options = {"level": level, "mix": mix}
     pieces = denoise_blocks(noisy.split(997, dim=-1), rate, DENOISER, **options)
     whole = torch.cat(list(denoise_blocks([noisy], rate, DENOISER, level=level)), dim=-1)

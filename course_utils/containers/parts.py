@@ -76,11 +76,11 @@ class Source:
     def find(self, pattern: bytes, start: int) -> int:
         """Give the place of the next `pattern` from `start` on, or -1."""
         while start < self.size:
-            block = self.read(start, _BLOCK)
-            found = block.find(pattern)
+            self.read(start, len(pattern))  # brings the block that holds it, if it is not here
+            found = self._block.find(pattern, start - self._block_start)
             if found >= 0:
-                return start + found
-            start += max(1, len(block) - len(pattern) + 1)
+                return self._block_start + found
+            start = max(start + 1, self._block_start + len(self._block) - len(pattern) + 1)
         return -1
 
     def number(self, start: int, length: int, order: str = "big") -> int:

@@ -256,10 +256,11 @@ def mp3_survey(source: Source) -> Survey | None:
         notes.append(f"sound is missing or damaged in {lost} places")
     if torn:
         notes.append("its last frame is not whole, so it may have been longer")
-    pictures = ("cover picture",) if 0 <= source.find(b"APIC", 0) < runs[0].start else ()
+    head = source.read(0, runs[0].start)
+    pictures = ("cover picture",) if b"APIC" in head else ()
     if len(runs) == 1 and source.read(source.size - 128, 3) == b"TAG":
         runs[0].stop = source.size  # titles of the old kind stand behind
-    titles = source.read(0, runs[0].start) if source.read(0, 3) == b"ID3" else b""
+    titles = head if head[:3] == b"ID3" else b""
     parts = tuple(_mp3_part(run, titles if run is runs[0] else b"") for run in runs)
     return Survey("MP3", parts, tuple(notes), left_behind=pictures)
 

@@ -133,7 +133,6 @@ def _denoise_folder(options: argparse.Namespace) -> int:
 
 def _plan(files: list[Path], target: Path) -> dict[Path, Path]:
     """Give each recording its place, and refuse two for one place, or a place among the inputs."""
-    work: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     inputs = {os.path.realpath(file): file for file in files}
     for file in files:
@@ -150,8 +149,7 @@ def _plan(files: list[Path], target: Path) -> dict[Path, Path]:
                 f"{str(overwritten)!r}; choose another folder."
             )
         taken[clean] = file
-        work[file] = clean
-    return work
+    return {file: clean for clean, file in taken.items()}
 
 
 def _denoise_one(noisy: Path, clean: Path, denoiser: Denoiser, options: argparse.Namespace) -> str:

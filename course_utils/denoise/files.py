@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from course_utils import ffmpeg
-from course_utils.audio import write_blocks
+from course_utils.audio import SUBTYPE_BITS, write_blocks
 from course_utils.containers import add_blocks, add_chunks, comment_names
 from course_utils.denoise.streaming import CHANNELS, block_network
 from course_utils.denoise.waveform import denoise_blocks, measure_level
@@ -36,15 +36,6 @@ from course_utils.validate import (
 )
 
 _BLOCK_SECONDS = 10
-_SAMPLE_BYTES = {
-    "PCM_U8": 1,
-    "PCM_S8": 1,
-    "PCM_16": 2,
-    "PCM_24": 3,
-    "PCM_32": 4,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-}
 _CHUNK_NAMES = {
     **{b"bext": "broadcast data (bext)", b"iXML": "iXML", b"cue ": "cue points"},
     **{b"smpl": "loops", b"id3 ": "ID3 tags", b"ID3 ": "ID3 tags", b"axml": "axml"},
@@ -118,8 +109,7 @@ def denoise_file(
     block_network(denoiser)  # or say now, and not after the first reading, that it cannot be used
     recording = open_audio(source)
     sample_rate = recording.info.sample_rate
-    rate = denoiser.config.sample_rate
-    level = measure_level(_read_blocks(recording), sample_rate, at_rate=rate, channels=channels)
+    level = measure_level(_read_blocks(recording), sample_rate, denoiser.config, channels=channels)
     peak = 0.0
 
     def estimates() -> Iterator[Tensor]:
@@ -200,8 +190,9 @@ def _write_sound(path: Path, recording: Recording, blocks: Iterator[Tensor]) -> 
     """Write a .wav or .flac file like the recording; tell whether it ends at full scale."""
     info = recording.info
     kind = path.suffix[1:].upper()
-    subtype = _subtype(info.subtype, kind)
-    num_bytes = _SAMPLE_BYTES[subtype] * info.num_frames * info.num_channels
+    subtype = _subtype(recording, kind)
+    num_bytes = SUBTYPE_BITS[subtype] // 8 * info.num_frames * info.num_channels
+    num_bytes += sum(len(body) + 9 for _, body in recording.chunks)  # each with its own header
     file_format = info.format if kind == "WAV" and info.format in _KINDS_OF_WAV else kind
     if kind == "WAV" and num_bytes > _WAV_BYTES:
         file_format = "RF64"
@@ -231,10 +222,12 @@ def _write_video(path: Path, recording: Recording, blocks: Iterator[Tensor]) -> 
     return True
 
 
-def _subtype(subtype: str, file_format: str) -> str:
+def _subtype(recording: Recording, file_format: str) -> str:
     """Store samples as the input did, as far as the format of the result can."""
-    if subtype not in _SAMPLE_BYTES:
-        return "PCM_16"
+    subtype, sound = recording.info.subtype, recording.sound
+    if subtype not in SUBTYPE_BITS:  # a codec: those that lose nothing know their depth
+        deep = sound.bits > 16 if sound else subtype in ("ALAC_20", "ALAC_24", "ALAC_32")
+        return "PCM_24" if deep else "PCM_16"
     if soundfile.check_format(file_format, subtype):
         return subtype
     return "PCM_16" if subtype in ("PCM_U8", "PCM_S8") else "PCM_24"

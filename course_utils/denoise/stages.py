@@ -13,11 +13,7 @@ import torch
 from torch import Tensor
 
 from course_utils import features
-from course_utils.audio import resample
-
-# Of the filter in `audio.resample`: torchaudio's defaults.
-_FILTER_WIDTH = 6
-_ROLLOFF = 0.99
+from course_utils.audio import FILTER_WIDTH, ROLLOFF, resample
 
 
 class Stage(Protocol):
@@ -110,7 +106,7 @@ class StreamingResampler:
         # Every `old` samples in give `new` samples out, and then the filter repeats itself.
         self._old = orig_freq // divisor
         self._new = new_freq // divisor
-        width = math.ceil(_FILTER_WIDTH * self._old / (_ROLLOFF * min(self._old, self._new)))
+        width = math.ceil(FILTER_WIDTH * self._old / (ROLLOFF * min(self._old, self._new)))
         self._context = math.ceil(width / self._old)  # repeats that the filter reaches, each side
         self._waiting: Tensor | None = None  # the last samples
         self._done = 0  # repeats already given

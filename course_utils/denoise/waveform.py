@@ -64,8 +64,7 @@ def denoise_waveform(
     rows = waveform.detach().reshape(-1, waveform.shape[-1])  # (channel, time)
     if isinstance(denoiser, Denoiser):
         blocks = rows.float().split(block_seconds * sample_rate, dim=-1)
-        rate = denoiser.config.sample_rate
-        level = measure_level(blocks, sample_rate, at_rate=rate, channels=channels)
+        level = measure_level(blocks, sample_rate, denoiser.config, channels=channels)
         pieces = denoise_blocks(blocks, sample_rate, denoiser, level=level, channels=channels)
         estimate = torch.cat(list(pieces), dim=-1)
         validate_waveform(estimate, name="what denoiser gives back")
@@ -75,7 +74,7 @@ def denoise_waveform(
 
 
 def measure_level(
-    blocks: Iterable[Tensor], sample_rate: int, *, at_rate: int, channels: str = "together"
+    blocks: Iterable[Tensor], sample_rate: int, config: STFTConfig, *, channels: str = "together"
 ) -> Tensor:
     """Measure how loud a recording is that comes in blocks, as `Denoiser` measures it.
 
@@ -84,7 +83,7 @@ def measure_level(
     Args:
         blocks: Pieces (channel, time), one after the other.
         sample_rate: Their samples per second.
-        at_rate: Rate to which the sound is brought before it is measured.
+        config: The denoiser's STFT, in whose frames and at whose rate it is measured.
         channels: "together" or "separate", as in `denoise_waveform`.
 
     Returns:
@@ -96,9 +95,8 @@ def measure_level(
     Notebook: 06
     """
     validate_choice(channels, "channels", CHANNELS)
-    config = STFTConfig(sample_rate=at_rate)
     levels = []
-    at_rate_blocks = pass_through(StreamingResampler(sample_rate, at_rate), blocks)
+    at_rate_blocks = pass_through(StreamingResampler(sample_rate, config.sample_rate), blocks)
     for spectrogram in pass_through(StreamingSTFT(config), at_rate_blocks):
         frames = magnitude(spectrogram)
         if channels == "together":

@@ -16,7 +16,7 @@ import torch
 
 from course_utils.audio import audio_info
 from course_utils.datasets import AudioFile
-from course_utils.files import AUDIO_SUFFIXES
+from course_utils.files import AUDIO_SUFFIXES, folder_sounds
 from course_utils.lost_files import LostFiles
 from course_utils.public_sets import Group, group_of, is_other_microphone
 from course_utils.validate import existing_folder
@@ -55,13 +55,8 @@ def list_audio(folder: str | os.PathLike, *, name: str = "folder") -> Index:
     Notebook: 05
     """
     root = existing_folder(folder, name)
-    paths = []
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() not in AUDIO_SUFFIXES or hidden or not path.is_file():
-            continue
-        if not is_other_microphone(path):
-            paths.append(path)
+    sounds, _ = folder_sounds(root, deep=True)
+    paths = [path for path in sounds if not is_other_microphone(path)]
     if not paths:
         raise ValueError(
             f"{name} must hold audio files ({', '.join(AUDIO_SUFFIXES)}), got none below "

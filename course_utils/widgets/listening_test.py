@@ -182,8 +182,7 @@ def binomial_interval(
     Notebook: 06
     """
     validate_integer(trials, "trials", minimum=1)
-    validate_integer(successes, "successes", minimum=0)
-    validate_number(successes, "successes", maximum=trials)
+    validate_integer(successes, "successes", minimum=0, maximum=trials)
     validate_number(confidence, "confidence", minimum=0, maximum=1)
     found = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
     return float(found.low), float(found.high)

@@ -17,7 +17,6 @@ from course_utils.features import (
     magnitude,
     stft,
 )
-from course_utils.levels import rms, working_gain
 from course_utils.listening import compare_audio
 from course_utils.metrics import si_sdr
 from course_utils.mixing import fit_noise, mix_at_snr
@@ -186,12 +185,11 @@ def denoise_explorer(
 
 
 def _estimate_mask(denoiser: Denoiser, noisy: Tensor, config: STFTConfig) -> Tensor:
-    """Ask a denoiser for its mask, at the level that it works at."""
+    """Ask a denoiser for its mask."""
     if denoiser.config != config:
         raise ValueError(f"config must be denoiser.config, got {config}; pass that one.")
-    gain = working_gain(rms(noisy))
     with torch.inference_mode():
-        return denoiser.estimate_mask(magnitude(stft(noisy * gain, config)))
+        return denoiser.estimate_mask(magnitude(stft(noisy, config)))
 
 
 def _fixed_generator() -> torch.Generator:

@@ -1,7 +1,7 @@
 """Set the course's denoisers beside what people would otherwise install: `make bench`.
 
 Every method cleans the same clips in one run on one core: the test split of data/ (voices,
-language, noises and rooms that training never met) at -5 to 15 dB, or the recorded pairs of two
+noises and rooms that training never met) at -5 to 15 dB, or the recorded pairs of two
 folders (--noisy and --clean, same file names). Printed: PESQ, STOI, ESTOI and SI-SDR by SNR and
 by kind of noise, what each method gained, how far the shipped denoiser lies above it, each with
 a 95 % interval, and the real-time factor.
