@@ -1,5 +1,6 @@
 """Promise and content of every container: read whole, read whole and said, or refused in words."""
 
+import io
 import shutil
 import struct
 import sys
@@ -11,6 +12,7 @@ from test_repository import ROOT
 
 from course_utils.audio import load_audio
 from course_utils.containers import CutShort, PartFile, comment_names, survey
+from course_utils.containers.parts import Source
 from course_utils.readers import open_audio
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -121,3 +123,28 @@ def test_comments_are_named_by_hand_counted_bytes():
     body = text(b"program") + (2).to_bytes(4, "little") + text(b"ALBUMARTIST=x") + text(b"Mood=y=z")
     assert comment_names(body) == ["albumartist", "mood"]
     assert comment_names(b"") == []
+
+
+class CountedFile(io.BytesIO):
+    """A file that counts the bytes that are read from it."""
+
+    total = 0
+
+    def read(self, size=-1):
+        found = super().read(size)
+        self.total += len(found)
+        return found
+
+
+def test_a_search_through_many_near_misses_reads_the_file_about_once():
+    """Erased memory is full of set bits, and each could be the beginning of an MP3's frame."""
+    file = CountedFile(bytes(1000) + b"\xff" * 100_000 + b"\xff\xfb" + bytes(1000))
+    source = Source(file, len(file.getvalue()))
+    places = []
+    place = source.find(b"\xff", 0)
+    while place >= 0:
+        places.append(place)
+        place = source.find(b"\xff", place + 1)
+    assert places == list(range(1000, 101_001))
+    assert source.find(b"\xff\xfb", 0) == 101_000
+    assert file.total < 4 * len(file.getvalue())

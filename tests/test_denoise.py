@@ -549,6 +549,18 @@ def test_a_video_becomes_a_video_or_its_sound(tmp_path, checkpoint, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.mp4", "talk.mp4", "talk.wav"]
 
 
+@pytest.mark.skipif(not ffmpeg.is_installed(), reason="needs FFmpeg")
+@pytest.mark.parametrize(("codec", "subtype"), [("alac", "PCM_24"), ("aac", "PCM_16")])
+def test_a_codec_that_loses_nothing_keeps_its_depth(tmp_path, checkpoint, codec, subtype):
+    deep = tmp_path / "deep.wav"
+    save_audio(deep, 0.3 * tone(0.5, RATE), RATE, subtype="PCM_24")
+    coded = tmp_path / "coded.m4a"
+    command = ["ffmpeg", "-v", "error", "-i", str(deep), "-c:a", codec, str(coded)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    assert run(coded, tmp_path / "clean.wav", "--checkpoint", checkpoint) == 0
+    assert audio_info(tmp_path / "clean.wav").subtype == subtype
+
+
 def test_only_a_video_becomes_a_video(tmp_path, checkpoint, capsys):
     noisy = write(tmp_path / "a.wav", tone(0.2, RATE), RATE)
     assert run(noisy, tmp_path / "b.mp4", "--checkpoint", checkpoint) == 2
