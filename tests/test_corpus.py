@@ -253,7 +253,7 @@ def test_an_interruption_says_how_to_go_on(one_set, tmp_path, capsys, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "fetch", interrupted)
-    assert command.main(["tiny", "--yes", "--folder", str(tmp_path)]) == 1
+    assert command.main(["tiny", "--yes", "--folder", str(tmp_path)]) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
 
 

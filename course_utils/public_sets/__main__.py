@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What stands behind the command; None takes it from the shell.
 
     Returns:
-        0 after a list or when the set is there, 1 if nothing was fetched for want of ``--yes`` or
-        the command was interrupted, 2 after an error, which is printed in one sentence.
+        0 after a list or when the set is there, 1 if nothing was fetched for want of ``--yes``, 2
+        after an error, which is printed in one sentence, 130 after a stop by Ctrl-C.
 
     Notebook: 01
     """
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 1
+        return 130
 
 
 def _run(options: argparse.Namespace) -> int:
