@@ -8,7 +8,6 @@ back what it was given: the training loop reads the same for one process and for
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -69,8 +68,6 @@ def joined(device: str = "auto") -> Iterator[torch.device]:
     if "RANK" not in os.environ:  # torchrun sets it
         yield chosen
         return
-    # When torchrun ends the rest of a job, that is a stop like Ctrl-C, with the same sentence.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE
     )
@@ -85,7 +82,6 @@ def joined(device: str = "auto") -> Iterator[torch.device]:
         ) from error
     finally:
         dist.destroy_process_group()
-        signal.signal(signal.SIGTERM, before)
 
 
 def from_first(value: Value) -> Value:

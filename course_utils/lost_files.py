@@ -55,9 +55,9 @@ class LostFiles:
             ) from error
         warnings.warn(f"left out of {self._name}: {error}", stacklevel=3)
 
-    def __contains__(self, file: object) -> bool:
+    def __contains__(self, file: Hashable) -> bool:
         """Tell whether a file is lost."""
-        number = self._numbers.get(file) if isinstance(file, Hashable) else None
+        number = self._numbers.get(file)
         return number is not None and bool(self._flags[number])
 
     def left(self, items: Sequence[Key]) -> list[Key]:

@@ -217,14 +217,14 @@ def _line_up_problem(drift: _Drift | None, jump: _Jump | None, delay: int, sampl
     """Name what keeps sample n of both from being one moment; empty if nothing does."""
     if jump is not None:
         return (
-            f"noisy comes {_signed(jump.before)} samples late before "
-            f"{jump.moment / sample_rate:.2f} s and {_signed(jump.after)} after it, samples were "
+            f"noisy comes {jump.before:z.1f} samples late before "
+            f"{jump.moment / sample_rate:.2f} s and {jump.after:z.1f} after it, samples were "
             "lost or added there: cut both clips in two at that moment and align each part."
         )
     if drift is not None:
         return (
-            f"noisy comes {_signed(drift.at_start)} samples late at the start and "
-            f"{_signed(drift.at_end)} at the end, its clock drifts by {drift.ppm:.1f} ppm: "
+            f"noisy comes {drift.at_start:z.1f} samples late at the start and "
+            f"{drift.at_end:z.1f} at the end, its clock drifts by {drift.ppm:.1f} ppm: "
             f"use correct_drift(noisy, {drift.ppm:.1f}), then check again."
         )
     if delay:
@@ -235,10 +235,6 @@ def _line_up_problem(drift: _Drift | None, jump: _Jump | None, delay: int, sampl
             "than clean: align them."
         )
     return ""
-
-
-def _signed(samples: float) -> str:
-    return f"{samples + 0.0:.1f}".replace("-0.0", "0.0")
 
 
 def _measure_delays(noisy: Tensor, clean: Tensor, sample_rate: int) -> _Places:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchaudio.functional import edit_distance
 
 from course_utils.audio import SAMPLE_RATE
 from course_utils.validate import validate_one_channel, validate_waveform
@@ -86,15 +87,7 @@ def word_errors(*, heard: str, spoken: str) -> int:
     said = split_words(spoken)
     if not said:
         raise ValueError(f"spoken must hold at least one word, got {spoken!r}; write it down.")
-    written = split_words(heard)
-    costs = list(range(len(written) + 1))  # from no spoken word to the first 0, 1, 2 ... heard
-    for number, word in enumerate(said, start=1):
-        row = [number]
-        for place, other in enumerate(written, start=1):
-            changed = costs[place - 1] + (word != other)
-            row.append(min(changed, costs[place] + 1, row[place - 1] + 1))
-        costs = row
-    return costs[-1]
+    return edit_distance(said, split_words(heard))
 
 
 def split_words(text: str) -> list[str]:

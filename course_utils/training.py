@@ -97,8 +97,7 @@ def seed_everything(seed: int) -> None:
 
     Notebook: 05
     """
-    validate_integer(seed, "seed", minimum=0)
-    validate_number(seed, "seed", maximum=2**32 - 1)
+    validate_integer(seed, "seed", minimum=0, maximum=2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -3,11 +3,12 @@
 import pytest
 import soundfile
 import torch
+from splitting import hold_out
 
 from course_utils import datasets
 from course_utils.audio import save_audio
 from course_utils.datasets import AudioFile
-from course_utils.train.folders import all_files, fingerprint, hold_out, list_audio
+from course_utils.train.folders import all_files, fingerprint, list_audio
 
 
 def _noise(time, seed=0):

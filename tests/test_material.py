@@ -55,6 +55,15 @@ def test_two_folders_become_two_sets_that_share_no_file(two):
     assert "0 min in 6 files of speech" in material.about
 
 
+def test_what_data_of_another_kind_held_out_is_no_choice_for_these(two, pairs):
+    """Such a run is refused a little later, in a sentence and not by a missing key."""
+    held = from_folders(*two, **SIZES).held_out
+    assert from_folders(*two, **SIZES, held_out={"pairs": ["0.wav"]}).held_out == held
+    assert (
+        from_pairs(*pairs, **SIZES, held_out=held).held_out == from_pairs(*pairs, **SIZES).held_out
+    )
+
+
 def test_the_same_folders_have_the_same_fingerprint_whatever_the_seed(two):
     first, again = from_folders(*two, **SIZES), from_folders(*two, **SIZES, seed=3)
     assert first.fingerprint == again.fingerprint

@@ -13,13 +13,14 @@ import hypothesis.strategies as st
 import pytest
 import soundfile
 import torch
+from splitting import hold_out
 
 from course_utils.audio import save_audio
 from course_utils.corpus import DATA_DIR
 from course_utils.datasets import AudioFile
 from course_utils.public_sets import CATALOGUE, demand, esc50, group_of, librispeech, musan
 from course_utils.public_sets.layouts import DEMAND_PLACES
-from course_utils.train.folders import MIN_FOLDERS, all_files, hold_out, list_audio
+from course_utils.train.folders import MIN_FOLDERS, all_files, list_audio
 from course_utils.train.material import from_folders, from_pairs
 
 SIZES = {"size": 2, "segment_length": 2000}

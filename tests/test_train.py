@@ -424,15 +424,16 @@ def test_every_stop_keeps_the_last_finished_epoch_and_says_so(
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
+@pytest.mark.parametrize(("kind", "code"), [(KeyboardInterrupt, 130), (SystemExit, 143)])
 def test_a_stop_while_scoring_loses_nothing_but_the_scores(
-    tiny, options, tmp_path, capsys, monkeypatch
+    tiny, options, tmp_path, capsys, monkeypatch, kind, code
 ):
     def stop(model):
-        raise KeyboardInterrupt
+        raise kind(code)  # as Ctrl-C does, and as `command_line` does after SIGTERM
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "score", stop)
-        assert command.main(options) == 130
+        assert command.main(options) == code
     assert "scored" in capsys.readouterr().err and not (tmp_path / "a.json").exists()
     assert load_checkpoint(tmp_path / "a.pt") is not None
     assert command.main([*options, "--resume"]) == 0

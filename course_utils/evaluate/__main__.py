@@ -83,8 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         methods[str(path.stem if path == DEFAULT_CHECKPOINT else path)] = load_checkpoint(path)
     failed: list[Exception] = []
     if options.noisy is not None:
-        pairs = read_pairs(options.noisy, options.clean, on_failure=failed.append)
-        pairs = pairs[:: max(1, len(pairs) // 20)] if options.quick else pairs
+        at_most = 20 if options.quick else None
+        pairs = read_pairs(options.noisy, options.clean, at_most=at_most, on_failure=failed.append)
     elif options.quick:
         pairs = make_test_pairs(snrs_db=(0, 10), sentences_per_noise=1, noises_per_kind=1)
     else:

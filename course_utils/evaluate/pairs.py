@@ -19,7 +19,7 @@ from course_utils.datasets import NoisyCleanDataset
 from course_utils.metrics import SCORES, compare_scores, score_clip
 from course_utils.mixing import add_reverberation, fit_noise, mix_at_snr
 from course_utils.preprocessing import normalize_pair
-from course_utils.validate import existing_folder, validate_integer, validate_number
+from course_utils.validate import validate_integer, validate_number
 
 _ABOUT = ("name", "kind", "snr_db", "noise", "voice", "room")
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -125,6 +125,7 @@ def read_pairs(
     noisy_dir: str | os.PathLike,
     clean_dir: str | os.PathLike,
     *,
+    at_most: int | None = None,
     on_failure: Callable[[Exception], None] | None = None,
 ) -> list[EvaluationPair]:
     """Take recorded pairs from two folders, matched by file name, as in VoiceBank+DEMAND.
@@ -132,6 +133,7 @@ def read_pairs(
     Args:
         noisy_dir: Folder of noisy recordings.
         clean_dir: Folder of clean recordings with the same names.
+        at_most: Read about so many, evenly spread (fewer than twice as many); None reads all.
         on_failure: Called with the error of a pair that cannot be read, which is then left out;
             None raises it.
 
@@ -144,11 +146,11 @@ def read_pairs(
 
     Notebook: 06
     """
-    existing_folder(noisy_dir, "noisy_dir")
-    existing_folder(clean_dir, "clean_dir")
     dataset = NoisyCleanDataset(noisy_dir, clean_dir, sample_rate=SAMPLE_RATE)
     pairs = []
-    for index, name in enumerate(dataset.names):
+    step = max(1, len(dataset) // at_most) if at_most else 1
+    for index in range(0, len(dataset), step):
+        name = dataset.names[index]
         try:
             noisy, clean = dataset[index]
         except (ValueError, OSError) as error:

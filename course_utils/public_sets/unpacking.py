@@ -123,6 +123,7 @@ def _write(archive: Path, folder: Path) -> None:
                 while block := source.read(_BLOCK):
                     with named(target):
                         sink.write(block)
+                        sink.flush()
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def measure(
     """Measure how long files are; leave out, with a warning, those that cannot be used.
 
     Args:
-        files: Paths, or numbers of pairs.
+        files: Paths, or names of pairs.
         duration_of: Gives the seconds of one of them, or raises.
         name: What they are, used in the messages.
 
@@ -102,39 +102,14 @@ def measure(
     return durations
 
 
-def hold_out(
+def choose_held_out(
     index: Index, *, share: float = 0.1, seed: int = 0, name: str = "folder"
-) -> tuple[Index, Index]:
-    """Split an index in two: one to learn from, and one to be validated with.
+) -> list[str]:
+    """Choose what is held out for validation, by name, so that a later sitting holds out the same.
 
     What a public set keeps together is held out together: all files of a speaker, all clips of a
     recording, all of a place. Elsewhere, with five or more subfolders, whole ones are held out,
     so that a voice is in one part only; with fewer, single files.
-
-    Args:
-        index: From `list_audio`.
-        share: How much to hold out, between 0 and 1; at least one group, subfolder or file.
-        seed: The same seed chooses the same ones.
-        name: The parameter's name, used in the message.
-
-    Returns:
-        The part for training and the part for validation.
-
-    Raises:
-        ValueError: If there is only one of what must stay together, so that nothing is left for
-            one of the parts.
-
-    Notebook: 05
-    """
-    return split_by_name(
-        index, choose_held_out(index, share=share, seed=seed, name=name), name=name
-    )
-
-
-def choose_held_out(
-    index: Index, *, share: float = 0.1, seed: int = 0, name: str = "folder"
-) -> list[str]:
-    """Choose what `hold_out` holds out, by name, so that a later sitting can hold out the same.
 
     Args:
         index: From `list_audio`.
@@ -212,7 +187,7 @@ def all_files(index: Index) -> list[AudioFile]:
     """Put the files of all subfolders into one list.
 
     Args:
-        index: From `list_audio` or `hold_out`.
+        index: From `list_audio` or `split_by_name`.
 
     Returns:
         The files.

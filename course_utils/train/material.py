@@ -367,9 +367,10 @@ def _some(items: Sequence) -> list:
 
 def _held_out(index: Index, held_out: Mapping[str, Sequence[str]] | None, name: str) -> list[str]:
     """Take what was held out before, or choose."""
-    if held_out is None:
+    before = (held_out or {}).get(name)
+    if before is None:  # a first sitting, or one with data of another kind, which is refused later
         return choose_held_out(index, name="noisy and clean" if name == "pairs" else name)
-    return list(held_out[name])
+    return list(before)
 
 
 def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
@@ -379,9 +380,9 @@ def _pair_index(noisy: str | os.PathLike, clean: str | os.PathLike) -> Index:
     """
     pairs = NoisyCleanDataset(noisy, clean)
     index: Index = {}
-    numbers = range(len(pairs.names))
-    for number, duration in measure(numbers, pairs.duration, "noisy and clean").items():
-        name = pairs.names[number]
+    numbers = {name: number for number, name in enumerate(pairs.names)}
+    durations = measure(pairs.names, lambda name: pairs.duration(numbers[name]), "noisy and clean")
+    for name, duration in durations.items():
         key = group_of(Path(noisy) / name) or name
         index.setdefault(key, []).append(AudioFile(name, duration))
     return index

@@ -19,7 +19,13 @@ from torch.utils.data import DataLoader
 from course_utils import __version__
 from course_utils.audio import SAMPLE_RATE
 from course_utils.augmentation import Augmentation
-from course_utils.checkpoints import is_of_run, load_checkpoint, save_checkpoint
+from course_utils.checkpoints import (
+    is_of_run,
+    load_checkpoint,
+    save_checkpoint,
+    save_run,
+    stopped_run,
+)
 from course_utils.corpus import DATA_DIR
 from course_utils.distributed import gathered, joined, num_processes, rank, share_of
 from course_utils.evaluate.pairs import make_test_pairs, score_pairs
@@ -76,11 +82,15 @@ def _finish(job: Job, model: Denoiser, report: dict) -> None:
     except ImportError as error:  # PESQ is built from C, and not every machine can
         print(f"not scored: {error}")
         report["test_scores"] = None
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
+    except (KeyboardInterrupt, SystemExit) as stop:
+        sentence = (
             f"Stopped while the test clips were scored: {str(job.output)!r} is trained, but has "
             "no scores and no report yet. The same command with resume=True writes them."
-        ) from None
+        )
+        if isinstance(stop, KeyboardInterrupt):
+            raise KeyboardInterrupt(sentence) from None
+        stop.add_note(sentence)
+        raise
     save_checkpoint(job.output, model, metadata=report)
     write_whole(report_path(job.output), json.dumps(report, indent=2) + "\n")
 
@@ -135,7 +145,13 @@ def _train_together(job: Job, device: torch.device) -> tuple[Denoiser, dict, lis
 
     def after_epoch(history: list[dict]) -> None:
         lost = [*material.train_set.left_out(), *material.validation_set.left_out()]
-        report["left_out"][:] = sorted({*report["left_out"], *gathered(lost)})
+        known = sorted({*report["left_out"], *gathered(lost)})
+        if known != report["left_out"]:
+            report["left_out"][:] = known
+            state = stopped_run(job.output) if rank() == 0 else None
+            if state is not None:  # the epoch was saved before this was known
+                state["metadata"]["left_out"] = known
+                save_run(job.output, state)
         if tell is not None:
             tell(history)
 
@@ -177,12 +193,12 @@ def _find_material(job: Job, held_out: dict | None) -> Material:
     size = job.batch_size * BATCHES_PER_EPOCH
     if job.speech is not None and job.noise is not None:
         return from_folders(
-            job.speech, job.noise, validation=job.validation, held_out=held_out or None,
+            job.speech, job.noise, validation=job.validation, held_out=held_out,
             size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
         )  # fmt: skip
     if job.noisy is not None and job.clean is not None:
         return from_pairs(
-            job.noisy, job.clean, validation=job.validation, held_out=held_out or None,
+            job.noisy, job.clean, validation=job.validation, held_out=held_out,
             size=size, segment_length=SEGMENT_LENGTH, seed=job.seed,
         )  # fmt: skip
     return from_manifest(
@@ -214,7 +230,6 @@ def _plan(job: Job, report: dict, batches: int, saved: dict | None) -> str:
         f"{torch.get_num_threads()}, workers{each}: {job.workers}",
         "batch": f"{job.batch_size} pairs of {SEGMENT_LENGTH / SAMPLE_RATE:g} s{sharing}; a step "
         f"{step}; {batches} batches an epoch",
-        "begins with": "random weights" if job.weights is None else str(job.weights),
         "ends after": " or ".join(ends),
         "writes": f"{job.output}, after every epoch that is the best so far",
     }
@@ -222,8 +237,10 @@ def _plan(job: Job, report: dict, batches: int, saved: dict | None) -> str:
         lines["writes"] = f"{job.output}, at the end: until then the older one stays there"
     if saved is not None:
         lines["goes on"] = f"\n{'':<12} ".join(describe(saved, report, batches))
-    elif job.resume:
-        lines["goes on"] = "from the beginning: there is no stopped run"
+    else:
+        lines["begins with"] = "random weights" if job.weights is None else str(job.weights)
+        if job.resume:
+            lines["goes on"] = "from the beginning: there is no stopped run"
     return "\n".join(f"{name:<12} {text}" for name, text in lines.items())
 
 

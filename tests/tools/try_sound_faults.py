@@ -119,7 +119,8 @@ def full_disks(tries: int, folder: Path) -> int:
         soundfile.write(clean, OLD, RATE)
         # Most of them just below the whole size, where the last blocks do not fit.
         limits = [size - 1 - n * 37 for n in range(tries // 4)]
-        limits += [round(size * n / tries) for n in range(tries // 2 - tries // 4)]
+        count = tries // 2 - tries // 4
+        limits += [round(size * n / count) for n in range(count)]
         words = [sys.executable, "-c", SAVE, str(noisy), str(clean), *map(str, limits)]
         lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\n")
         for told, state in zip(lines[::2], lines[1::2], strict=False):
